@@ -1,0 +1,82 @@
+// Whole-number expressions as sums of multiples of atoms, the form in which indices are compared and solved.
+
+import { apply, index, int, type Axis, type Expr } from "./expr.ts";
+
+/** `constant + Σ coefficient · atom`. An atom is an expression that is not itself such a sum. */
+export interface Affine {
+  readonly constant: number;
+  readonly terms: ReadonlyMap<Expr, number>;
+}
+
+const cache = new WeakMap<Expr, Affine>();
+
+/** The sum that an int expression is. Multiplication by anything but a number makes an atom. */
+export function affine(e: Expr): Affine {
+  const known = cache.get(e);
+  if (known) return known;
+  const made = derive(e);
+  cache.set(e, made);
+  return made;
+}
+
+function derive(e: Expr): Affine {
+  if (e.kind === "number") return { constant: e.value, terms: new Map() };
+  if (e.kind === "apply") {
+    const [a, b] = e.args as [Expr, Expr];
+    switch (e.fn) {
+      case "add": return combine(affine(a), affine(b), 1);
+      case "sub": return combine(affine(a), affine(b), -1);
+      case "neg": return scaled(affine(a), -1);
+      case "mul": {
+        const left = affine(a);
+        const right = affine(b);
+        if (left.terms.size === 0) return scaled(right, left.constant);
+        if (right.terms.size === 0) return scaled(left, right.constant);
+      }
+    }
+  }
+  return { constant: 0, terms: new Map([[e, 1]]) };
+}
+
+/** `a + factor · b`. */
+export function combine(a: Affine, b: Affine, factor: number): Affine {
+  const terms = new Map(a.terms);
+  for (const [atom, c] of b.terms) {
+    const total = (terms.get(atom) ?? 0) + factor * c;
+    if (total === 0) terms.delete(atom);
+    else terms.set(atom, total);
+  }
+  return { constant: a.constant + factor * b.constant, terms };
+}
+
+export function scaled(a: Affine, factor: number): Affine {
+  if (factor === 0) return { constant: 0, terms: new Map() };
+  return { constant: a.constant * factor, terms: new Map([...a.terms].map(([atom, c]) => [atom, c * factor])) };
+}
+
+/** Back to an expression, in one fixed order, so that equal sums are equal expressions. */
+export function build(a: Affine): Expr {
+  const sorted = [...a.terms].sort(([p], [q]) => p.id - q.id);
+  let result: Expr | undefined;
+  for (const [atom, c] of sorted.filter(([, c]) => c > 0)) {
+    const term = apply("mul", atom, int(c));
+    result = result ? apply("add", result, term) : term;
+  }
+  if (a.constant > 0 || !result) result = result ? apply("add", result, int(a.constant)) : int(a.constant);
+  for (const [atom, c] of sorted.filter(([, c]) => c < 0)) result = apply("sub", result, apply("mul", atom, int(-c)));
+  return a.constant < 0 && sorted.some(([, c]) => c > 0) ? apply("sub", result, int(-a.constant)) : result;
+}
+
+/** The coefficient of an axis that occurs as an atom of its own, and nowhere else in the sum; otherwise undefined. */
+export function coefficient(a: Affine, axis: Axis): number | undefined {
+  const own = index(axis);
+  for (const atom of a.terms.keys()) if (atom !== own && atom.free.has(axis)) return undefined;
+  return a.terms.get(own);
+}
+
+/** `a` without one atom. */
+export function without(a: Affine, atom: Expr): Affine {
+  const terms = new Map(a.terms);
+  terms.delete(atom);
+  return { constant: a.constant, terms };
+}

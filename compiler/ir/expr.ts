@@ -1,0 +1,278 @@
+// What an element of a tensor is: index expressions, hash-consed so that equal ones are one object.
+
+import { invariant } from "../report/diagnostic.ts";
+import type { Tensor } from "./graph.ts";
+
+/** A loop index `0 ..< extent`. Identity is the object; the name is for people. */
+export interface Axis {
+  readonly name: string;
+  readonly extent: number;
+  readonly id: number;
+}
+
+export type Type = "real" | "int" | "bool";
+
+/** What a read yields beyond the edge. `never` is a proof obligation, met before lowering. */
+export type Outside = "never" | "zero" | "edge" | "lowest";
+
+/** A named scalar set from outside, once a step. */
+export interface Dial {
+  readonly name: string;
+  readonly value: number;
+}
+
+/**
+ * Scalar functions. `idiv` and `imod` floor (as the language does); `div` is real division;
+ * `real` turns an int into a real; `floor`, `round` (halves to even) and `trunc` turn a real into an int; `hold` is the
+ * identity whose derivative is zero; `select(test, then, otherwise)`.
+ */
+export type Primitive =
+  | "add" | "sub" | "mul" | "div" | "idiv" | "imod" | "neg" | "min" | "max" | "abs" | "pow"
+  | "exp" | "log" | "sqrt" | "rsqrt" | "erf" | "sin" | "cos" | "tanh"
+  | "floor" | "round" | "trunc" | "real" | "hold" | "select"
+  | "eq" | "ne" | "lt" | "le" | "and" | "or" | "not";
+
+interface Common {
+  /** Unique among living expressions; equal expressions have equal ids. */
+  readonly id: number;
+  readonly type: Type;
+  /** The axes it depends on that it does not bind itself. */
+  readonly free: ReadonlySet<Axis>;
+}
+
+export type Expr = Common &
+  (
+    | { readonly kind: "number"; readonly value: number }
+    | { readonly kind: "axis"; readonly axis: Axis }
+    | { readonly kind: "read"; readonly tensor: Tensor; readonly at: readonly Expr[]; readonly outside: Outside }
+    | { readonly kind: "apply"; readonly fn: Primitive; readonly args: readonly Expr[] }
+    | { readonly kind: "reduce"; readonly by: "sum" | "max" | "min" | "prod"; readonly over: readonly Axis[];
+        readonly where: readonly Expr[]; readonly body: Expr }
+    | { readonly kind: "dial"; readonly dial: Dial }
+    /** Uniform in [0, 1): a pure function of the seed, the step, `site` and the whole number `at`. */
+    | { readonly kind: "draw"; readonly site: number; readonly at: Expr }
+  );
+
+export type Read = Extract<Expr, { kind: "read" }>;
+export type Reduce = Extract<Expr, { kind: "reduce" }>;
+export type Apply = Extract<Expr, { kind: "apply" }>;
+
+let nextId = 1;
+let table = new Map<string, Expr>();
+const none: ReadonlySet<Axis> = new Set();
+
+/** Forgets which expressions are equal, so that a long-lived process does not keep every graph it ever built. */
+export function forgetExpressions(): void {
+  table = new Map();
+}
+
+export function makeAxis(name: string, extent: number): Axis {
+  return { name, extent, id: nextId++ };
+}
+
+function intern<K extends Expr["kind"]>(key: string, make: () => Omit<Extract<Expr, { kind: K }>, "id">): Expr {
+  const found = table.get(key);
+  if (found) return found;
+  const fresh = { id: nextId++, ...make() } as unknown as Expr;
+  table.set(key, fresh);
+  return fresh;
+}
+
+function union(parts: readonly Expr[]): ReadonlySet<Axis> {
+  let only: ReadonlySet<Axis> = none;
+  let all: Set<Axis> | undefined;
+  for (const p of parts) {
+    if (p.free.size === 0 || p.free === only) continue;
+    if (only.size === 0) only = p.free;
+    else {
+      all ??= new Set(only);
+      for (const a of p.free) all.add(a);
+    }
+  }
+  return all ?? only;
+}
+
+export function number(value: number, type: Type): Expr {
+  return intern<"number">(`n${Object.is(value, -0) ? 0 : value}${type}`, () => ({ kind: "number", value, type, free: none }));
+}
+export const int = (value: number): Expr => number(value, "int");
+export const real = (value: number): Expr => number(value, "real");
+export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
+
+export function index(axis: Axis): Expr {
+  return intern<"axis">(`x${axis.id}`, () => ({ kind: "axis", axis, type: "int", free: new Set([axis]) }));
+}
+
+/** Element `at` (one int per axis) of a tensor. */
+export function read(tensor: Tensor, at: readonly Expr[], outside: Outside = "never"): Expr {
+  invariant(at.length === tensor.axes.length, () => `${tensor.name} has ${tensor.axes.length} axes, read with ${at.length}`);
+  return intern<"read">(`r${tensor.id},${outside},${at.map((e) => e.id).join()}`, () => ({
+    kind: "read", tensor, at, outside, type: tensor.type, free: union(at),
+  }));
+}
+
+export function dial(d: Dial): Expr {
+  return intern<"dial">(`d${d.name}`, () => ({ kind: "dial", dial: d, type: "real", free: none }));
+}
+
+export function draw(site: number, at: Expr): Expr {
+  return intern<"draw">(`w${site},${at.id}`, () => ({ kind: "draw", site, at, type: "real", free: at.free }));
+}
+
+/** A reduction of `body` over the points of `over` that satisfy all of `where`. */
+export function reduce(by: "sum" | "max" | "min" | "prod", over: readonly Axis[], given: readonly Expr[], body: Expr): Expr {
+  const where = given.flatMap(conjuncts);
+  if (where.some((w) => w.kind === "number" && w.value === 0)) return number(reduceIdentity(by), body.type);
+  if (over.length === 0) {
+    if (where.length === 0) return body;
+    return apply("select", where.reduce((a, b) => apply("and", a, b)), body, number(reduceIdentity(by), body.type));
+  }
+  return intern<"reduce">(`s${by},${over.map((a) => a.id).join()};${where.map((e) => e.id).join()};${body.id}`, () => {
+    const free = new Set(union([...where, body]));
+    for (const a of over) free.delete(a);
+    return { kind: "reduce", by, over, where, body, type: body.type, free };
+  });
+}
+
+/** The conditions that together make this one; none for `true`. */
+export function conjuncts(test: Expr): readonly Expr[] {
+  if (test.kind === "number" && test.value !== 0) return [];
+  return test.kind === "apply" && test.fn === "and" ? test.args.flatMap(conjuncts) : [test];
+}
+
+/** What a reduction over nothing yields. The extremes are those of f32. */
+export function reduceIdentity(by: Reduce["by"]): number {
+  return by === "sum" ? 0 : by === "prod" ? 1 : by === "max" ? -3.4028234663852886e38 : 3.4028234663852886e38;
+}
+
+/** Applies a scalar function, folding constants and the usual neutral elements. Mixed int and real become real. */
+export function apply(fn: Primitive, ...given: readonly Expr[]): Expr {
+  const args = promote(fn, given);
+  return fold(fn, args) ?? raw(fn, args);
+}
+
+function raw(fn: Primitive, args: readonly Expr[]): Expr {
+  return intern<"apply">(`a${fn},${args.map((e) => e.id).join()}`, () => ({
+    kind: "apply", fn, args, type: resultType(fn, args), free: union(args),
+  }));
+}
+
+const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "pow"]);
+
+/** An int as a real; a real as it is. */
+export function asReal(e: Expr): Expr {
+  return e.type === "real" ? e : e.kind === "number" ? real(e.value) : apply("real", e);
+}
+
+function promote(fn: Primitive, args: readonly Expr[]): readonly Expr[] {
+  if (fn === "real" || fn === "idiv" || fn === "imod") return args;
+  if (realOnly.has(fn)) return args.map(asReal);
+  if (fn === "select") {
+    const [test, a, b] = args as [Expr, Expr, Expr];
+    return a.type === b.type ? args : [test, asReal(a), asReal(b)];
+  }
+  return args.some((e) => e.type === "real") ? args.map((e) => (e.type === "int" ? asReal(e) : e)) : args;
+}
+
+function resultType(fn: Primitive, args: readonly Expr[]): Type {
+  switch (fn) {
+    case "eq": case "ne": case "lt": case "le": case "and": case "or": case "not": return "bool";
+    case "floor": case "round": case "trunc": case "idiv": case "imod": return "int";
+    case "real": return "real";
+    case "select": return (args[1] as Expr).type;
+    default: return (args[0] as Expr).type;
+  }
+}
+
+function fold(fn: Primitive, args: readonly Expr[]): Expr | undefined {
+  if (args.every((e) => e.kind === "number") && fn !== "hold") {
+    const values = args.map((e) => (e as Extract<Expr, { kind: "number" }>).value);
+    return number(evaluate(fn, values), resultType(fn, args));
+  }
+  const [a, b, c] = args as [Expr, Expr, Expr];
+  const isNumber = (e: Expr, v: number): boolean => e.kind === "number" && e.value === v;
+  switch (fn) {
+    case "add": return isNumber(a, 0) ? b : isNumber(b, 0) ? a : undefined;
+    case "sub": return isNumber(b, 0) ? a : isNumber(a, 0) ? apply("neg", b) : a === b ? number(0, a.type) : undefined;
+    case "mul": return isNumber(a, 1) ? b : isNumber(b, 1) ? a : isNumber(a, 0) ? a : isNumber(b, 0) ? b
+      : isNumber(a, -1) ? apply("neg", b) : isNumber(b, -1) ? apply("neg", a) : undefined;
+    case "div": return isNumber(b, 1) ? a : isNumber(a, 0) ? a : undefined;
+    case "idiv": return isNumber(b, 1) ? a : isNumber(a, 0) ? a : undefined;
+    case "imod": return isNumber(b, 1) ? int(0) : isNumber(a, 0) ? a : undefined;
+    case "pow": return isNumber(b, 1) ? a : isNumber(b, 0) ? real(1) : isNumber(b, 2) ? apply("mul", a, a)
+      : isNumber(b, 0.5) ? apply("sqrt", a) : undefined;
+    case "neg": return a.kind === "apply" && a.fn === "neg" ? a.args[0] : undefined;
+    case "select": return a.kind === "number" ? (a.value ? b : c) : b === c ? b : undefined;
+    case "and": return isNumber(a, 1) || a === b ? b : isNumber(b, 1) ? a : isNumber(a, 0) ? a : isNumber(b, 0) ? b : undefined;
+    case "or": return isNumber(a, 0) || a === b ? b : isNumber(b, 0) ? a : isNumber(a, 1) ? a : isNumber(b, 1) ? b : undefined;
+    case "eq": return a === b ? bool(true) : undefined;
+    case "ne": return a === b ? bool(false) : undefined;
+    case "le": return a === b ? bool(true) : undefined;
+    case "min": case "max": return a === b ? a : undefined;
+    default: return undefined;
+  }
+}
+
+/** erf, by Abramowitz and Stegun's series below 2 and a continued fraction above; good to 1e-15. */
+export function erf(x: number): number {
+  const t = Math.abs(x);
+  if (t > 6) return Math.sign(x);
+  if (t < 2.5) {
+    let term = t;
+    let total = t;
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(total); n++) {
+      term *= (-t * t) / n;
+      total += term / (2 * n + 1);
+    }
+    return (Math.sign(x) * 2 * total) / Math.sqrt(Math.PI);
+  }
+  let fraction = t;
+  for (let k = 60; k > 0; k--) fraction = t + k / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-t * t) / (fraction * Math.sqrt(Math.PI)));
+}
+
+/** Halves to even. */
+export function roundEven(x: number): number {
+  const down = Math.floor(x);
+  const rest = x - down;
+  return rest < 0.5 ? down : rest > 0.5 ? down + 1 : down % 2 === 0 ? down : down + 1;
+}
+
+/** The value of a scalar function of numbers, in f64; booleans are 0 and 1. */
+export function evaluate(fn: Primitive, v: readonly number[]): number {
+  const [a, b, c] = v as [number, number, number];
+  switch (fn) {
+    case "add": return a + b;
+    case "sub": return a - b;
+    case "mul": return a * b;
+    case "div": return a / b;
+    case "idiv": return Math.floor(a / b);
+    case "imod": return a - Math.floor(a / b) * b;
+    case "neg": return -a;
+    case "min": return Math.min(a, b);
+    case "max": return Math.max(a, b);
+    case "abs": return Math.abs(a);
+    case "pow": return a ** b;
+    case "exp": return Math.exp(a);
+    case "log": return Math.log(a);
+    case "sqrt": return Math.sqrt(a);
+    case "rsqrt": return 1 / Math.sqrt(a);
+    case "erf": return erf(a);
+    case "sin": return Math.sin(a);
+    case "cos": return Math.cos(a);
+    case "tanh": return Math.tanh(a);
+    case "floor": return Math.floor(a);
+    case "round": return roundEven(a);
+    case "trunc": return Math.trunc(a);
+    case "real": case "hold": return a;
+    case "select": return a ? b : c;
+    case "eq": return a === b ? 1 : 0;
+    case "ne": return a !== b ? 1 : 0;
+    case "lt": return a < b ? 1 : 0;
+    case "le": return a <= b ? 1 : 0;
+    case "and": return a && b ? 1 : 0;
+    case "or": return a || b ? 1 : 0;
+    case "not": return a ? 0 : 1;
+    default: return fn satisfies never;
+  }
+}

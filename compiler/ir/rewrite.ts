@@ -1,0 +1,90 @@
+// Rebuilding expressions: substitution of axes, replacement of reads, fresh names for bound axes.
+
+import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read } from "./expr.ts";
+import { affine, build } from "./affine.ts";
+import { simplifyNode } from "./simplify.ts";
+
+/** The same node over other parts; the parts are simplified together where that is local. */
+export function withParts(e: Expr, parts: readonly Expr[]): Expr {
+  switch (e.kind) {
+    case "number": case "axis": case "dial": return e;
+    case "draw": return draw(e.site, parts[0] as Expr);
+    case "read": return simplifyNode(read(e.tensor, parts, e.outside));
+    case "apply": return simplifyNode(apply(e.fn, ...parts));
+    case "reduce": return reduce(e.by, e.over, parts.slice(0, -1), parts[parts.length - 1] as Expr);
+  }
+}
+
+/** The parts an expression is made of, in the order `withParts` takes them. */
+export function partsOf(e: Expr): readonly Expr[] {
+  switch (e.kind) {
+    case "number": case "axis": case "dial": return [];
+    case "draw": return [e.at];
+    case "read": return e.at;
+    case "apply": return e.args;
+    case "reduce": return [...e.where, e.body];
+  }
+}
+
+/**
+ * Replaces axes by expressions. Bound axes get fresh identities on the way, else a reduction inside a value that is
+ * read at an index of the same reduction would capture it.
+ */
+export function substitute(e: Expr, by: ReadonlyMap<Axis, Expr>): Expr {
+  const memo = new Map<Expr, Expr>();
+  const go = (x: Expr): Expr => {
+    if (!touches(x, by)) return x;
+    if (x.kind === "axis") return by.get(x.axis) as Expr;
+    let made = memo.get(x);
+    if (made) return made;
+    if (x.kind === "reduce") {
+      const fresh = x.over.map((a) => makeAxis(a.name, a.extent));
+      const inner = new Map(by);
+      x.over.forEach((a, i) => inner.set(a, index(fresh[i] as Axis)));
+      made = reduce(x.by, fresh, x.where.map((w) => substitute(w, inner)), substitute(x.body, inner));
+    } else {
+      made = withParts(x, partsOf(x).map(go));
+    }
+    memo.set(x, made);
+    return made;
+  };
+  return go(e);
+}
+
+function touches(e: Expr, by: ReadonlyMap<Axis, Expr>): boolean {
+  for (const a of e.free) if (by.has(a)) return true;
+  return false;
+}
+
+/** Replaces every read, also inside reductions, by what `change` makes of it (its indices already changed). */
+export function mapReads(e: Expr, change: (r: Read) => Expr, memo = new Map<Expr, Expr>()): Expr {
+  const known = memo.get(e);
+  if (known) return known;
+  const parts = partsOf(e);
+  const next = parts.map((p) => mapReads(p, change, memo));
+  const same = next.every((p, i) => p === parts[i]);
+  const rebuilt = same ? e : withParts(e, next);
+  const made = rebuilt.kind === "read" ? change(rebuilt) : rebuilt;
+  memo.set(e, made);
+  return made;
+}
+
+/** Every distinct sub-expression, parts before wholes. */
+export function walk(e: Expr, visit: (x: Expr) => void, seen = new Set<Expr>()): void {
+  if (seen.has(e)) return;
+  seen.add(e);
+  for (const p of partsOf(e)) walk(p, visit, seen);
+  visit(e);
+}
+
+/** The distinct reads in an expression. */
+export function readsOf(e: Expr): readonly Read[] {
+  const found: Read[] = [];
+  walk(e, (x) => {
+    if (x.kind === "read") found.push(x);
+  });
+  return found;
+}
+
+/** An int expression in its one canonical form. */
+export const canonical = (e: Expr): Expr => (e.type === "int" ? build(affine(e)) : e);

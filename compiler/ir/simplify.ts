@@ -1,0 +1,170 @@
+// Local simplification of one node whose parts are simple already: affine normal form, digits, comparisons decided by ranges.
+
+import { affine, build, combine, type Affine } from "./affine.ts";
+import { apply, bool, int, read, type Expr } from "./expr.ts";
+import { interval } from "./interval.ts";
+
+const done = new WeakMap<Expr, Expr>();
+
+/** An equal expression, simpler where a local rule applies. */
+export function simplifyNode(e: Expr): Expr {
+  const known = done.get(e);
+  if (known) return known;
+  const made = step(e);
+  done.set(e, made);
+  done.set(made, made);
+  return made;
+}
+
+function step(e: Expr): Expr {
+  if (e.kind === "read") return insideRead(e);
+  if (e.kind !== "apply") return e;
+  const [a, b] = e.args as [Expr, Expr, Expr];
+  switch (e.fn) {
+    case "add": case "sub": case "neg": case "mul":
+      return e.type === "int" ? build(joinDigits(affine(e))) : e;
+    case "idiv": return b.kind === "number" && b.value > 0 ? divide(a, b.value) : e;
+    case "imod": return b.kind === "number" && b.value > 0 ? modulo(a, b.value) : e;
+    case "eq": case "ne": case "lt": case "le": return a.type === "int" ? compare(e.fn, a, b) : e;
+    case "min": case "max": return e.type === "int" ? extreme(e.fn, a, b, e) : e;
+    case "trunc": case "floor": case "round": return a.kind === "apply" && a.fn === "real" ? (a.args[0] as Expr) : e;
+    default: return e;
+  }
+}
+
+/** A read that stays inside needs no view. */
+function insideRead(e: Extract<Expr, { kind: "read" }>): Expr {
+  if (e.outside === "never") return e;
+  const inside = e.at.every((i, k) => {
+    const r = interval(i);
+    return r.low >= 0 && r.high < (e.tensor.axes[k]?.extent ?? 0);
+  });
+  return inside ? read(e.tensor, e.at, "never") : e;
+}
+
+/** `m · (x / m) + x % m` is `x`. */
+function joinDigits(sum: Affine): Affine {
+  for (const [atom, c] of sum.terms) {
+    if (atom.kind !== "apply" || atom.fn !== "imod") continue;
+    const [x, m] = atom.args as [Expr, Expr];
+    if (m.kind !== "number") continue;
+    const high = simplifyNode(apply("idiv", x, m));
+    const part = affine(high);
+    // The quotient must be there as often as the remainder asks, as one atom.
+    if (part.terms.size !== 1 || part.constant !== 0) continue;
+    const [[quotient, unit]] = [...part.terms] as [[Expr, number]];
+    if (unit !== 1 || sum.terms.get(quotient) !== c * m.value) continue;
+    const terms = new Map(sum.terms);
+    terms.delete(atom);
+    terms.delete(quotient);
+    return joinDigits(combine({ constant: sum.constant, terms }, affine(x), c));
+  }
+  return sum;
+}
+
+/** Splits `sum` into `m · whole + rest` with the constant of `rest` in `0 ..< m`. */
+function split(sum: Affine, m: number): { whole: Affine; rest: Affine } {
+  const whole = new Map<Expr, number>();
+  const rest = new Map<Expr, number>();
+  for (const [atom, c] of sum.terms) {
+    if (c % m === 0) whole.set(atom, c / m);
+    else rest.set(atom, c);
+  }
+  const quotient = Math.floor(sum.constant / m);
+  return { whole: { constant: quotient, terms: whole }, rest: { constant: sum.constant - quotient * m, terms: rest } };
+}
+
+function divide(x: Expr, m: number): Expr {
+  const { whole, rest } = split(affine(x), m);
+  const remainder = build(rest);
+  const range = interval(remainder);
+  let quotient: Expr;
+  if (Math.floor(range.low / m) === Math.floor(range.high / m)) quotient = int(Math.floor(range.low / m));
+  else {
+    const shared = [...rest.terms.values()].reduce(gcd, m);
+    if (shared > 1) {
+      const smaller = { constant: Math.floor(rest.constant / shared), terms: new Map([...rest.terms].map(([t, c]) => [t, c / shared])) };
+      quotient = m === shared ? build(smaller) : divide(build(smaller), m / shared);
+    } else if (remainder.kind === "apply" && remainder.fn === "idiv" && (remainder.args[1] as Expr).kind === "number") {
+      const inner = remainder.args[1] as Extract<Expr, { kind: "number" }>;
+      quotient = divide(remainder.args[0] as Expr, inner.value * m);
+    } else if (remainder.kind === "apply" && remainder.fn === "imod" && (remainder.args[1] as Expr).kind === "number"
+      && (remainder.args[1] as Extract<Expr, { kind: "number" }>).value % m === 0) {
+      const inner = remainder.args[1] as Extract<Expr, { kind: "number" }>;
+      quotient = modulo(divide(remainder.args[0] as Expr, m), inner.value / m);
+    } else quotient = apply("idiv", remainder, int(m));
+  }
+  return build(combine(whole, affine(quotient), 1));
+}
+
+function modulo(x: Expr, m: number): Expr {
+  const { rest } = split(affine(x), m);
+  const remainder = build(rest);
+  const range = interval(remainder);
+  const turns = Math.floor(range.low / m);
+  if (turns === Math.floor(range.high / m)) return build(combine(rest, { constant: turns * m, terms: new Map() }, -1));
+  if (remainder.kind === "apply" && remainder.fn === "imod" && (remainder.args[1] as Expr).kind === "number"
+    && (remainder.args[1] as Extract<Expr, { kind: "number" }>).value % m === 0) {
+    return modulo(remainder.args[0] as Expr, m);
+  }
+  // (g·a + c) % (g·m) = g·(a % m) + c for 0 ≤ c < g
+  const shared = [...rest.terms.values()].reduce(gcd, m);
+  if (shared > 1 && m !== shared) {
+    const low = rest.constant % shared;
+    const inner = build({ constant: (rest.constant - low) / shared, terms: new Map([...rest.terms].map(([t, c]) => [t, c / shared])) });
+    return build(combine({ constant: low, terms: new Map() }, affine(modulo(inner, m / shared)), shared));
+  }
+  return apply("imod", remainder, int(m));
+}
+
+function gcd(a: number, b: number): number {
+  let [p, q] = [Math.abs(a), Math.abs(b)];
+  while (q) [p, q] = [q, p % q];
+  return p;
+}
+
+/** Brings a comparison of ints to a canonical one of a sum with a number, or decides it. */
+function compare(fn: "eq" | "ne" | "lt" | "le", a: Expr, b: Expr): Expr {
+  const left = affine(a);
+  const right = affine(b);
+  const d = combine(right, left, -1); // b - a
+  const range = interval(build(d));
+  switch (fn) {
+    case "lt": if (range.low > 0) return bool(true); if (range.high <= 0) return bool(false); break;
+    case "le": if (range.low >= 0) return bool(true); if (range.high < 0) return bool(false); break;
+    case "eq": case "ne": {
+      const apart = range.low > 0 || range.high < 0 || !divisible(d);
+      if (apart) return bool(fn === "ne");
+      if (range.low === 0 && range.high === 0) return bool(fn === "eq");
+    }
+  }
+  // Positive terms on one side, negative on the other; equalities with the first atom positive.
+  const first = [...d.terms].sort(([p], [q]) => p.id - q.id)[0];
+  const sign = (fn === "eq" || fn === "ne") && first && first[1] < 0 ? -1 : 1;
+  const plus = new Map<Expr, number>();
+  const minus = new Map<Expr, number>();
+  for (const [atom, c] of d.terms) (c * sign > 0 ? plus : minus).set(atom, Math.abs(c));
+  const k = d.constant * sign;
+  const low = build({ constant: k < 0 ? -k : 0, terms: minus });
+  const high = build({ constant: k > 0 ? k : 0, terms: plus });
+  return apply(fn, low, high);
+}
+
+/** Whether a sum can be zero as far as common factors of its coefficients say. */
+function divisible(d: Affine): boolean {
+  const shared = [...d.terms.values()].reduce(gcd, 0);
+  return shared === 0 ? d.constant === 0 : d.constant % shared === 0;
+}
+
+function extreme(fn: "min" | "max", a: Expr, b: Expr, e: Expr): Expr {
+  const difference = interval(build(combine(affine(b), affine(a), -1)));
+  if (difference.low >= 0) return fn === "min" ? a : b;
+  if (difference.high <= 0) return fn === "min" ? b : a;
+  return e;
+}
+
+/** `low ≤ e < extent` as one condition, decided where ranges decide it. */
+export function within(e: Expr, extent: number): Expr {
+  return apply("and", simplifyNode(apply("le", int(0), e)), simplifyNode(apply("lt", e, int(extent))));
+}
+

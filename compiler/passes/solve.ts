@@ -1,0 +1,208 @@
+// Solves the equations in a reduction's `where` for its axes, so that constrained sums become gathers.
+
+import { affine, build, combine, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
+import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr } from "../ir/expr.ts";
+import type { Tensor } from "../ir/graph.ts";
+import { interval } from "../ir/interval.ts";
+import { rebuild } from "../ir/order.ts";
+import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
+import { simplifyNode, within } from "../ir/simplify.ts";
+import { simplifyExpression } from "./simplify.ts";
+
+/** Solves every reduction of the definitions. What depends on data stays a test on every point of the sum. */
+export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
+  const memo = new Map<Expr, Expr>();
+  const go = (e: Expr): Expr => {
+    const known = memo.get(e);
+    if (known) return known;
+    const parts = partsOf(e);
+    const next = parts.map(go);
+    let made = next.every((p, i) => p === parts[i]) ? e : withParts(e, next);
+    if (made.kind === "reduce" && made.where.length > 0) {
+      made = solveReduction(made.by, { over: made.over, where: made.where, body: made.body });
+    }
+    memo.set(e, made);
+    return made;
+  };
+  return rebuild(roots, (_, body) => go(body));
+}
+
+/** A sum in the making: equations and tests are in `where`. */
+interface Domain {
+  readonly over: readonly Axis[];
+  readonly where: readonly Expr[];
+  readonly body: Expr;
+}
+
+/** One way on: an axis with its value, or new axes with equations in place of one. */
+interface Move {
+  /** Lower is better. */
+  readonly rank: number;
+  readonly apply: () => Domain;
+}
+
+function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
+  let domain = tidy(start);
+  for (let round = 0; round < 256; round++) {
+    const move = bestMove(domain);
+    if (!move) break;
+    domain = tidy(move.apply());
+  }
+  return reduce(by, domain.over, domain.where, domain.body);
+}
+
+function tidy(d: Domain): Domain {
+  const memo = new Map<Expr, Expr>();
+  const where = [...new Set(d.where.flatMap(conjuncts).map((w) => simplifyExpression(w, memo)).flatMap(conjuncts))];
+  return { over: d.over, where, body: simplifyExpression(d.body, memo) };
+}
+
+function bestMove(d: Domain): Move | undefined {
+  const bound = new Set(d.over);
+  const isBound = (e: Expr): boolean => [...e.free].some((a) => bound.has(a));
+  let best: Move | undefined;
+  for (const equation of d.where) {
+    if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int" || !isBound(equation)) continue;
+    const [l, r] = equation.args as [Expr, Expr];
+    const sum = combine(affine(l), affine(r), -1);
+    for (const move of moves(d, equation, sum, isBound)) if (!best || move.rank < best.rank) best = move;
+  }
+  return best;
+}
+
+function* moves(d: Domain, equation: Expr, sum: Affine, isBound: (e: Expr) => boolean): Generator<Move> {
+  const atoms = [...sum.terms].filter(([atom]) => isBound(atom));
+  const solvable = d.over
+    .map((axis) => ({ axis, c: coefficient(sum, axis) }))
+    .filter((x): x is { axis: Axis; c: number } => x.c !== undefined);
+
+  // One axis with coefficient ±1 and nothing else to choose: a substitution.
+  if (atoms.length === 1 && solvable.length === 1) {
+    const { axis, c } = solvable[0] as { axis: Axis; c: number };
+    yield { rank: Math.abs(c) === 1 ? 0 : 1, apply: () => eliminate(d, equation, sum, axis, c) };
+    return;
+  }
+  const digit = digits(d, equation, sum, atoms);
+  if (digit) yield digit;
+  if (atoms.length === 1) {
+    const [atom, c] = atoms[0] as [Expr, number];
+    const opened = Math.abs(c) === 1 ? open(d, equation, atom, build(scaled(without(sum, atom), -c))) : undefined;
+    if (opened) yield opened;
+  }
+  // Several axes: the largest goes, so that the sum runs over the small ones.
+  const largest = solvable.sort((a, b) => b.axis.extent - a.axis.extent || Math.abs(a.c) - Math.abs(b.c))[0];
+  if (largest) yield { rank: 6, apply: () => eliminate(d, equation, sum, largest.axis, largest.c) };
+}
+
+/** `c · axis + rest = 0` gives the axis its value, where the rest divides and the value lies inside. */
+function eliminate(d: Domain, equation: Expr, sum: Affine, axis: Axis, c: number): Domain {
+  const rest = scaled(without(sum, index(axis)), c > 0 ? -1 : 1);
+  const step = Math.abs(c);
+  const dividend = build(rest);
+  const value = simplifyNode(apply("idiv", dividend, int(step)));
+  const by = new Map([[axis, value]]);
+  const tests = [within(value, axis.extent)];
+  if (step !== 1) tests.push(simplifyNode(apply("eq", simplifyNode(apply("imod", dividend, int(step))), int(0))));
+  return {
+    over: d.over.filter((a) => a !== axis),
+    where: [...d.where.filter((w) => w !== equation).map((w) => substitute(w, by)), ...tests],
+    body: substitute(d.body, by),
+  };
+}
+
+/** `c · high + low = J` with `0 ≤ low < c` is `high = J / c` and `low = J % c`. */
+function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, number][]): Move | undefined {
+  const [leading] = [...atoms].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a));
+  if (!leading || Math.abs(leading[1]) <= 1) return undefined;
+  const [high, c] = leading;
+  const sign = Math.sign(c);
+  const size = Math.abs(c);
+  // The low digits are taken greedily, the finest first, as long as together they stay below the leading one.
+  const low = new Map<Expr, number>();
+  let reach = 0;
+  for (const [atom, k] of [...atoms].sort(([, a], [, b]) => Math.abs(a) - Math.abs(b))) {
+    const r = interval(atom);
+    if (atom === high || k * sign <= 0 || r.low !== 0 || reach + Math.abs(k) * r.high >= size) continue;
+    reach += Math.abs(k) * r.high;
+    low.set(atom, Math.abs(k));
+  }
+  if (low.size === 0) return undefined;
+  const others = new Map([...sum.terms].filter(([atom]) => atom !== high && !low.has(atom)));
+  const target = build(scaled({ constant: sum.constant, terms: others }, -sign));
+  return {
+    rank: 2,
+    apply: () => ({
+      over: d.over,
+      body: d.body,
+      where: [
+        ...d.where.filter((w) => w !== equation),
+        apply("eq", high, simplifyNode(apply("idiv", target, int(size)))),
+        apply("eq", build({ constant: 0, terms: low }), simplifyNode(apply("imod", target, int(size)))),
+      ],
+    }),
+  };
+}
+
+/** Opens `N / m = J`, `N % m = J` or a clamped `N = J` by a new axis for what the function forgets. */
+function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undefined {
+  if (atom.kind !== "apply") return undefined;
+  const [n, m] = atom.args as [Expr, Expr];
+  const rest = d.where.filter((w) => w !== equation);
+  if (atom.fn === "idiv" && m.kind === "number" && m.value > 0) {
+    return {
+      rank: 3,
+      apply: () => {
+        const low = makeAxis("r", m.value);
+        const sum = apply("add", apply("mul", target, m), index(low));
+        return { over: [...d.over, low], body: d.body, where: [...rest, apply("eq", n, sum)] };
+      },
+    };
+  }
+  if (atom.fn === "imod" && m.kind === "number" && m.value > 0) {
+    const range = interval(n);
+    if (!Number.isFinite(range.low) || !Number.isFinite(range.high)) return undefined;
+    const first = Math.floor(range.low / m.value);
+    return {
+      rank: 4,
+      apply: () => {
+        const high = makeAxis("q", Math.floor(range.high / m.value) - first + 1);
+        const sum = apply("add", apply("mul", apply("add", index(high), int(first)), m), target);
+        return { over: [...d.over, high], body: d.body, where: [...rest, within(target, m.value), apply("eq", n, sum)] };
+      },
+    };
+  }
+  if (atom.fn === "min" && m.kind === "number" && n.kind === "apply" && n.fn === "max") {
+    return openClamp(d, rest, n.args[0] as Expr, n.args[1] as Expr, m.value, target);
+  }
+  if (atom.fn === "max" && m.kind === "number") return openClamp(d, rest, n, m, Infinity, target);
+  if (atom.fn === "min" && m.kind === "number") return openClamp(d, rest, n, int(-Infinity), m.value, target);
+  return undefined;
+}
+
+/** `clamp(n, floor, ceiling) = J`: either n is J, or J is an end and n lies beyond it. */
+function openClamp(d: Domain, rest: readonly Expr[], n: Expr, floor: Expr, ceiling: number, target: Expr): Move | undefined {
+  const range = interval(n);
+  if (floor.kind !== "number" || !Number.isFinite(range.low) || !Number.isFinite(range.high)) return undefined;
+  const below = Math.max(0, floor.value - range.low);
+  const above = Math.max(0, range.high - ceiling);
+  return {
+    rank: 5,
+    apply: () => {
+      const beyond = makeAxis("b", below + above + 1);
+      const shift = apply("sub", index(beyond), int(below));
+      const middle = simplifyNode(apply("eq", shift, int(0)));
+      const atFloor = apply("and", simplifyNode(apply("lt", shift, int(0))), simplifyNode(apply("eq", target, int(floor.value))));
+      const atCeiling = apply("and", simplifyNode(apply("lt", int(0), shift)), simplifyNode(apply("eq", target, int(ceiling))));
+      let test = middle;
+      if (below > 0) test = apply("or", test, atFloor);
+      if (above > 0) test = apply("or", test, atCeiling);
+      const inside = [Number.isFinite(floor.value) ? apply("le", floor, target) : undefined,
+        Number.isFinite(ceiling) ? apply("le", target, int(ceiling)) : undefined].filter((x) => x !== undefined);
+      return {
+        over: [...d.over, beyond],
+        body: d.body,
+        where: [...rest, test, ...inside, apply("eq", n, simplifyNode(apply("add", target, shift)))],
+      };
+    },
+  };
+}

@@ -1,0 +1,94 @@
+// Everything the runtime needs to run a compiled network, as plain data that survives JSON.
+
+/** A stretch of a buffer, in bytes. */
+export interface Slice {
+  readonly buffer: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Where something came from: the `.net` place and the instantiation path, for messages. */
+export interface Provenance {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** e.g. `e[1].0.MedNeXtBlock`. */
+  readonly path: string;
+}
+
+export interface BufferSpec {
+  /** What it first holds, for people. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Kept buffers live from step to step; transient ones may be shared by values whose lives do not overlap. */
+  readonly kept: boolean;
+  /** The largest value stored in it. */
+  readonly origin: Provenance;
+}
+
+/**
+ * One compute shader with entry point `main`. Binding 0 of group 0 is the uniform buffer when `uniforms`;
+ * the storage bindings follow from 1 on, in the order of a dispatch's slices, all `read_write` or `read` as listed.
+ */
+export interface Shader {
+  readonly name: string;
+  readonly wgsl: string;
+  readonly uniforms: boolean;
+  readonly access: readonly ("read" | "read_write")[];
+}
+
+export type Step =
+  | { readonly kind: "dispatch"; readonly name: string; readonly shader: number; readonly bindings: readonly Slice[];
+      readonly groups: readonly [number, number, number]; readonly origin: Provenance }
+  | { readonly kind: "clear"; readonly slice: Slice }
+  | { readonly kind: "copy"; readonly from: Slice; readonly to: Slice };
+
+/** How a weight begins. Uniform is over `-bound ..< bound`. */
+export type Start =
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "uniform"; readonly bound: number }
+  | { readonly kind: "normal"; readonly deviation: number };
+
+/** A named tensor of float32 values, row-major. */
+export interface Port {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly slice: Slice;
+}
+
+export interface Kept extends Port {
+  readonly start: Start;
+}
+
+/** A scalar in the uniform buffer. `step` and `seed` of random draws are u32, everything else f32. */
+export interface Uniform {
+  readonly name: string;
+  readonly offset: number;
+  readonly type: "f32" | "u32";
+  readonly value: number;
+}
+
+export interface Plan {
+  readonly name: string;
+  readonly buffers: readonly BufferSpec[];
+  readonly shaders: readonly Shader[];
+  readonly steps: readonly Step[];
+  readonly uniforms: readonly Uniform[];
+  readonly uniformBytes: number;
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** Learned values. */
+  readonly weights: readonly Kept[];
+  /** Running values of the network (batch norm), and memories of the optimiser (named `memory/v/<weight path>`). */
+  readonly states: readonly Kept[];
+  /** Sum of all buffers. */
+  readonly bytes: number;
+}
+
+/** What the compiler must know of an adapter. */
+export interface Profile {
+  readonly maxBinding: number;
+  readonly maxBindings: number;
+  readonly maxInvocations: number;
+  readonly maxGroups: number;
+}

@@ -1,0 +1,132 @@
+// Finds the adapter to compute on: a real GPU, the system's software Vulkan, or the embedded one.
+
+import { embeddedDriver, privateFolder } from "./embedded.ts";
+import { findLoader } from "./loader.ts";
+
+/** What may be asked for. `auto` takes the first that works, in the order `gpu`, `system`, `embedded`. */
+export const adapterChoices = ["auto", "gpu", "system", "embedded", "none"] as const;
+export type AdapterChoice = (typeof adapterChoices)[number];
+export type AdapterKind = "gpu" | "system" | "embedded";
+
+/** One place that was looked at and what was there. */
+export interface Attempt {
+  readonly kind: AdapterKind;
+  readonly found: boolean;
+  /** The adapter's name, or why there is none. */
+  readonly what: string;
+}
+
+export interface FoundAdapter {
+  readonly kind: AdapterKind;
+  readonly name: string;
+  readonly adapter: GPUAdapter;
+  /** Dawn's instance: an adapter does not keep its own alive. */
+  readonly instance: GPU;
+}
+
+export interface Search {
+  readonly adapter: FoundAdapter | undefined;
+  readonly attempts: readonly Attempt[];
+}
+
+/** How Dawn is set up for computing. */
+export interface DawnSwitches {
+  /** Leaves index checks out of the shaders; only for code whose every index is proved. */
+  readonly unchecked: boolean;
+}
+
+const order: Readonly<Record<AdapterChoice, readonly AdapterKind[]>> = {
+  auto: ["gpu", "system", "embedded"],
+  gpu: ["gpu"],
+  system: ["system"],
+  embedded: ["embedded"],
+  none: [],
+};
+
+/** Looks in the places that `choice` allows and stops at the first that has an adapter. */
+export async function findAdapter(choice: AdapterChoice, switches: DawnSwitches): Promise<Search> {
+  const attempts: Attempt[] = [];
+  for (const kind of order[choice]) {
+    const result = await tryKind(kind, switches);
+    attempts.push({ kind, found: typeof result !== "string", what: typeof result === "string" ? result : result.name });
+    if (typeof result !== "string") return { adapter: result, attempts };
+  }
+  return { adapter: undefined, attempts };
+}
+
+/** Looks in every place, for a report; does not stop at the first. */
+export async function findAllAdapters(switches: DawnSwitches): Promise<readonly { readonly attempt: Attempt; readonly adapter: FoundAdapter | undefined }[]> {
+  const all = [];
+  for (const kind of order.auto) {
+    const { adapter, attempts } = await findAdapter(kind, switches);
+    for (const attempt of attempts) all.push({ attempt, adapter });
+  }
+  return all;
+}
+
+async function tryKind(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdapter | string> {
+  const driver = embeddedDriver();
+  const loader = findLoader(typeof driver === "string" ? undefined : driver.loader);
+  if (!loader) {
+    if (kind === "embedded" && typeof driver === "string") return driver;
+    return `no Vulkan loader (libvulkan.so.1); ${typeof driver === "string" ? driver : "the embedded one could not be loaded either"}`;
+  }
+  if (kind !== "embedded") return withVariables({}, () => ask(kind, switches));
+  if (typeof driver === "string") return driver;
+  // The older name is for system loaders from before 2022.
+  return withVariables({ VK_DRIVER_FILES: driver.manifest, VK_ICD_FILENAMES: driver.manifest }, () => ask(kind, switches));
+}
+
+async function ask(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdapter | string> {
+  let create: typeof import("webgpu")["create"];
+  try {
+    ({ create } = await import("webgpu"));
+  } catch (cause) {
+    return `Dawn could not be loaded: ${firstLine(cause)}`;
+  }
+  const instance = create(dawnFlags(switches));
+  const adapter = await instance.requestAdapter({ powerPreference: "high-performance", forceFallbackAdapter: kind !== "gpu" });
+  if (adapter === null) return kind === "gpu" ? "no GPU that Dawn accepts" : "no software driver that Dawn accepts";
+  const software = isSoftware(adapter.info);
+  if (kind === "gpu" && software) return "only a software driver";
+  if (kind !== "gpu" && !software) return "only a real GPU";
+  return { kind, name: nameOf(adapter.info), adapter, instance };
+}
+
+function dawnFlags(switches: DawnSwitches): string[] {
+  const enable = switches.unchecked ? ["disable_robustness"] : [];
+  // Dawn rounds timestamps to 0.1 ms against spying by web pages; here they are for profiles.
+  const disable = ["timestamp_quantization"];
+  return [...(enable.length > 0 ? [`enable-dawn-features=${enable.join(",")}`] : []), `disable-dawn-features=${disable.join(",")}`];
+}
+
+function isSoftware(info: GPUAdapterInfo): boolean {
+  return info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${info.architecture} ${info.device} ${info.description}`);
+}
+
+function nameOf(info: GPUAdapterInfo): string {
+  const words = [info.vendor, info.architecture, info.device].filter((word) => word !== "");
+  const name = words.join(" ") || "unnamed adapter";
+  return info.description === "" ? name : `${name} (${info.description})`;
+}
+
+/** Drivers read these variables when Dawn makes its Vulkan instance; afterwards ours are taken back. */
+async function withVariables<T>(variables: Readonly<Record<string, string>>, run: () => Promise<T>): Promise<T> {
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  Object.assign(process.env, variables);
+  // Mesa warns on every start without a folder for its sockets, and without this about its own conformance.
+  process.env["XDG_RUNTIME_DIR"] ??= privateFolder();
+  process.env["MESA_VK_IGNORE_CONFORMANCE_WARNING"] ??= "true";
+  try {
+    return await run();
+  } finally {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split("\n")[0] ?? "";
+}

@@ -1,0 +1,99 @@
+// Reads NIfTI images into volumes and writes label maps back onto the grid they came from.
+
+import { gzipSync } from "node:zlib";
+import { diagnostic, Fault, invariant } from "../../compiler/report/diagnostic.ts";
+import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
+import { readBytes, writeAtomic } from "../files.ts";
+import { columnLengths, nearestAxes, turnAffine } from "./geometry.ts";
+import { gunzipAll, gunzipHead, isGzip, largestUnpacked } from "./gzip.ts";
+import { chooseAffine, HEADER_BYTES, readHeader, writeHeader } from "./header.ts";
+import type { Header } from "./header.ts";
+import { kindOf, storeVoxels, turnedShape, turnVoxels } from "./voxels.ts";
+import type { Kind } from "./voxels.ts";
+import { voxels } from "./volume.ts";
+import type { StoredGrid, Volume } from "./volume.ts";
+
+/** A volume and what was odd about its file. */
+export interface ReadVolume {
+  readonly volume: Volume;
+  readonly warnings: readonly Diagnostic[];
+}
+
+/** Reads a `.nii` or `.nii.gz` file; a `Fault` when it is not one, is damaged, or is not one grey-value volume. */
+export function readVolume(path: string): ReadVolume {
+  return decodeVolume(path, readBytes(path));
+}
+
+/** As `readVolume`, from bytes; `path` is for messages. */
+export function decodeVolume(path: string, file: Uint8Array): ReadVolume {
+  const packed = isGzip(file);
+  const header = readHeader(path, packed ? gunzipHead(path, file, HEADER_BYTES) : file);
+  const kind = kindOf(path, header.datatype);
+  const needed = header.offset + header.size[0] * header.size[1] * header.size[2] * kind.bytes;
+  // Before anything is allocated: a damaged header can claim terabytes.
+  const reachable = packed ? largestUnpacked(file.length) : file.length;
+  if (needed > reachable) throw tooShort(path, header, kind, needed, packed ? undefined : file.length);
+  const bytes = packed ? gunzipAll(path, file) : file;
+  if (needed > bytes.length) throw tooShort(path, header, kind, needed, bytes.length);
+
+  const warnings: Diagnostic[] = [];
+  const warn = (code: Diagnostic["code"], headline: string, facts: readonly string[], hint?: string): void => {
+    warnings.push(diagnostic(code, headline, { facts, hint }));
+  };
+  const { affine, sformCode, qformCode } = chooseAffine(path, header, { warn });
+  const { size, version } = header;
+  const stored: StoredGrid = { size, affine, sources: nearestAxes(affine), sformCode, qformCode, version };
+  const count = size[0] * size[1] * size[2];
+  const numbers = kind.numbers(bytes.subarray(header.offset), count, header.littleEndian);
+  const turned = turnAffine(affine, size, stored.sources);
+  const [x, y, z] = columnLengths(turned);
+  const volume: Volume = {
+    data: turnVoxels(numbers, stored, header.slope, header.intercept),
+    shape: turnedShape(stored),
+    spacing: [z, y, x],
+    affine: turned,
+    stored,
+  };
+  return { volume, warnings };
+}
+
+function tooShort(path: string, header: Header, kind: Kind, needed: number, found: number | undefined): Fault {
+  const facts = [
+    `Its header promises ${header.size.join(" x ")} voxels of ${kind.name}: ${needed} bytes in all.`,
+    found === undefined ? "The compressed file cannot hold that much." : `Found are ${found} bytes.`,
+  ];
+  return new Fault(diagnostic("N1002", `${path} is truncated`, { facts, hint: "copy or export the file again" }));
+}
+
+/** The bytes of a label map on a stored grid: uint8 when the values fit, else int16. `labels` is in the volume's order. */
+export function encodeLabels(labels: Uint8Array | Int16Array, grid: StoredGrid, compress: boolean): Uint8Array {
+  invariant(labels.length === voxels(turnedShape(grid)), () => `${labels.length} labels for a grid of ${grid.size.join(" x ")}`);
+  let fitsByte = true;
+  for (const label of labels) if (label < 0 || label > 255) fitsByte = false;
+  const stored = fitsByte ? storeVoxels(labels, grid, new Uint8Array(labels.length)) : storeVoxels(labels, grid, new Int16Array(labels.length));
+  return assemble(writeHeader(grid, fitsByte ? 2 : 4, fitsByte ? 8 : 16), stored, compress);
+}
+
+/** The bytes of an image of float32 values on a stored grid. `values` is in the volume's order. */
+export function encodeImage(values: Float32Array, grid: StoredGrid, compress: boolean): Uint8Array {
+  invariant(values.length === voxels(turnedShape(grid)), () => `${values.length} values for a grid of ${grid.size.join(" x ")}`);
+  return assemble(writeHeader(grid, 16, 32), storeVoxels(values, grid, new Float32Array(values.length)), compress);
+}
+
+function assemble(header: Uint8Array, data: Uint8Array | Int16Array | Float32Array, compress: boolean): Uint8Array {
+  const bytes = new Uint8Array(header.length + data.byteLength);
+  bytes.set(header);
+  if (data instanceof Uint8Array) {
+    bytes.set(data, header.length);
+  } else {
+    const view = new DataView(bytes.buffer, header.length);
+    if (data instanceof Int16Array) data.forEach((value, n) => view.setInt16(2 * n, value, true));
+    else data.forEach((value, n) => view.setFloat32(4 * n, value, true));
+  }
+  return compress ? gzipSync(bytes) : bytes;
+}
+
+/** Writes a label map with the grid, orientation and affine of the file it was made for; compressed if `path` ends in `.gz`. */
+export function writeLabels(path: string, labels: Uint8Array | Int16Array, grid: StoredGrid): void {
+  writeAtomic(path, encodeLabels(labels, grid, path.endsWith(".gz")));
+}

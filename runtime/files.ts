@@ -1,0 +1,94 @@
+// Files on disk: whole reads and writes that either happen fully or not at all, with findings instead of error codes.
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
+
+/** Reads a whole file; a `Fault` with N1006 when that cannot be done. */
+export function readBytes(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new Fault(diagnostic("N1006", `cannot read ${path}`, { facts: [reason(error)], hint: readHint(error) }));
+  }
+}
+
+/**
+ * Writes a file so that a reader sees either the old content or the new one, whatever happens in between:
+ * a temporary file in the same folder, flushed to the disk, then renamed. Missing folders are made.
+ */
+export function writeAtomic(path: string, content: Uint8Array | string): void {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  let file: number | undefined;
+  try {
+    mkdirSync(folder, { recursive: true });
+    file = openSync(temporary, "w");
+    for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
+    fsyncSync(file);
+    closeSync(file);
+    file = undefined;
+    renameSync(temporary, path);
+    flushFolder(folder);
+  } catch (error) {
+    if (file !== undefined) closeSync(file);
+    rmSync(temporary, { force: true });
+    throw new Fault(diagnostic("N1007", `cannot write ${path}`, { facts: [reason(error)], hint: writeHint(error, folder) }));
+  }
+}
+
+// Without this a power cut may lose the new name although the bytes are safe. Some systems cannot open folders.
+function flushFolder(folder: string): void {
+  let file: number | undefined;
+  try {
+    file = openSync(folder, "r");
+    fsyncSync(file);
+  } catch {
+    // The file itself is complete either way.
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+function reason(error: unknown): string {
+  const code = codeOf(error);
+  const known: Record<string, string> = {
+    ENOENT: "There is no such file or folder.",
+    EACCES: "This user may not do that there (permission denied).",
+    EPERM: "This user may not do that there (not permitted).",
+    EROFS: "The file system is read-only.",
+    ENOSPC: "The disk is full.",
+    EDQUOT: "The disk quota is used up.",
+    EISDIR: "It is a folder, not a file.",
+    ENOTDIR: "A part of the path is a file, not a folder.",
+    ENAMETOOLONG: "The name is too long for this file system.",
+    ERR_FS_FILE_TOO_LARGE: "The file is larger than 2 GB, more than can be read at once.",
+  };
+  return known[code] ?? (error instanceof Error ? error.message : String(error));
+}
+
+function readHint(error: unknown): string | undefined {
+  return codeOf(error) === "ENOENT" ? "check the spelling, and that the path is relative to the folder you are in" : undefined;
+}
+
+function writeHint(error: unknown, folder: string): string | undefined {
+  switch (codeOf(error)) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return `choose a folder you may write to, or change the rights of ${folder}`;
+    case "ENOSPC":
+    case "EDQUOT":
+      return "free some space and start again; nothing half-written was left behind";
+    case "ENOTDIR":
+    case "EEXIST":
+      return `${folder} must be a folder`;
+    default:
+      return undefined;
+  }
+}
