@@ -1,1 +1,16 @@
-export {};
+#!/usr/bin/env node
+// The entry of the command `netc`.
+
+import { exit } from "./command.ts";
+import { dispatch } from "./dispatch.ts";
+import { terminalOn } from "./terminal.ts";
+
+/** A reader such as `head` may close the pipe early; there is nothing left to do then. */
+function endQuietly(error: Error): void {
+  if ("code" in error && error.code === "EPIPE") process.exit(exit.done);
+  throw error;
+}
+
+process.stdout.on("error", endQuietly);
+process.stderr.on("error", endQuietly);
+process.exitCode = await dispatch(process.argv.slice(2), terminalOn(process.stdout, process.stderr, process.env));

@@ -191,12 +191,12 @@ export class NetParser extends CstParser {
 
   run = this.RULE("run", () => {
     this.OR([{ ALT: () => this.CONSUME(T.Train) }, { ALT: () => this.CONSUME(T.Infer) }]);
-    this.OPTION(() => this.CONSUME(T.Name));
+    this.OPTION(() => this.CONSUME(T.Name, { LABEL: "title" }));
     this.CONSUME(T.For);
     this.SUBRULE(this.expr);
     this.OPTION2(() => {
       this.CONSUME(T.Like);
-      this.CONSUME2(T.Name);
+      this.CONSUME2(T.Name, { LABEL: "model" });
     });
     this.SUBRULE(this.body);
   });
@@ -259,7 +259,7 @@ export class NetParser extends CstParser {
       },
       {
         ALT: () => {
-          this.CONSUME(T.Name);
+          this.CONSUME(T.Name, { LABEL: "word" });
           this.CONSUME2(T.LeftBracket);
           this.SUBRULE2(this.elements);
           this.CONSUME2(T.RightBracket);
@@ -268,7 +268,7 @@ export class NetParser extends CstParser {
     ]);
     this.OPTION2(() => {
       this.CONSUME(T.For);
-      this.CONSUME2(T.Name);
+      this.CONSUME2(T.Name, { LABEL: "index" });
       this.CONSUME(T.In);
       this.SUBRULE(this.expr);
     });

@@ -33,8 +33,16 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
     flushFolder(folder);
   } catch (error) {
     if (file !== undefined) closeSync(file);
-    rmSync(temporary, { force: true });
+    discard(temporary);
     throw new Fault(diagnostic("N1007", `cannot write ${path}`, { facts: [reason(error)], hint: writeHint(error, folder) }));
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The first failure is the one to tell; where nothing could be written nothing is left.
   }
 }
 

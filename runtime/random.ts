@@ -1,60 +1,64 @@
-// Random numbers as a pure function of a seed and a place, so that a resumed run draws what an unbroken one would.
+// Starting values of weights: a counter-based generator, so each value is a pure function of seed, path and index.
 
-const ROTATIONS: readonly number[] = [13, 15, 26, 6, 17, 29, 16, 24];
+import type { Start } from "../compiler/plan/plan.ts";
+
+const rotations = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
 /**
- * Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011):
- * a bijection of the counter for every key, whose outputs pass the usual statistical batteries.
+ * Threefry-2x32 with 20 rounds (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", 2011):
+ * encrypts the counter `into[0], into[1]` in place with the key `k0, k1`.
  */
-export function threefry(key0: number, key1: number, counter0: number, counter1: number): [number, number] {
-  const keys = [key0 | 0, key1 | 0, key0 ^ key1 ^ 0x1bd11bda];
-  let a = (counter0 + key0) | 0;
-  let b = (counter1 + key1) | 0;
+export function threefry(into: Uint32Array, k0: number, k1: number): void {
+  const k2 = k0 ^ k1 ^ 0x1bd11bda;
+  let a = ((into[0] ?? 0) + k0) | 0;
+  let b = ((into[1] ?? 0) + k1) | 0;
+  let [next, after, last] = [k1, k2, k0];
   for (let round = 0; round < 20; round++) {
-    const turn = ROTATIONS[round % 8] ?? 0;
+    const by = rotations[round & 7] ?? 0;
     a = (a + b) | 0;
-    b = ((b << turn) | (b >>> (32 - turn))) ^ a;
-    if (round % 4 === 3) {
-      const mix = (round + 1) / 4;
-      a = (a + (keys[mix % 3] ?? 0)) | 0;
-      b = (b + (keys[(mix + 1) % 3] ?? 0) + mix) | 0;
+    b = ((b << by) | (b >>> (32 - by))) ^ a;
+    if ((round & 3) === 3) {
+      a = (a + next) | 0;
+      b = (b + after + (round + 1) / 4) | 0;
+      [next, after, last] = [after, last, next];
     }
   }
-  return [a >>> 0, b >>> 0];
+  into[0] = a;
+  into[1] = b;
 }
 
-/** A sequence of draws; each call moves on by one. */
-export interface Draws {
-  /** Uniform over `0 ..< 1`, with 53 random bits. */
-  next(): number;
-  /** A whole number, uniform over `0 ..< count`. */
-  below(count: number): number;
+/** FNV-1a over the UTF-16 units of a text, begun at `basis`. */
+function hash(text: string, basis: number): number {
+  let h = basis;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  return h >>> 0;
 }
 
 /**
- * The sequence that belongs to `place` under `seed`. Equal arguments give equal sequences,
- * and sequences of different places do not overlap in any way a program could notice.
+ * The first values of the weight at `path`: element `i` depends on `seed`, `path` and `i` alone.
+ * Pair `p = floor(i / 2)` is Threefry of the counter (p, hash of the path) under the key (seed, second hash of the path);
+ * uniform values take the upper 24 bits of a word, normal ones both words by Box and Muller.
  */
-export function draws(seed: number, ...place: readonly number[]): Draws {
-  let key0 = low(seed);
-  let key1 = high(seed);
-  place.forEach((part, depth) => {
-    // The depth keeps (1) and (1, 0) apart; the last word of the counter stays free for it.
-    [key0, key1] = threefry(key0, key1, low(part), high(part) ^ ((depth + 1) << 24));
-  });
-  let count = 0;
-  const next = (): number => {
-    const [a, b] = threefry(key0, key1, low(count), high(count));
-    count++;
-    return ((a >>> 5) * 67108864 + (b >>> 6)) / 9007199254740992;
-  };
-  return { next, below: (limit) => Math.floor(next() * limit) };
-}
-
-function low(value: number): number {
-  return value >>> 0;
-}
-
-function high(value: number): number {
-  return Math.floor(value / 4294967296) >>> 0;
+export function startValues(start: Start, count: number, seed: number, path: string): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(count);
+  if (start.kind === "constant") return values.fill(start.value);
+  const words = new Uint32Array(2);
+  const key = hash(path, 0x811c9dc5);
+  const stream = hash(path, 0x9747b28c);
+  for (let i = 0; i < count; i += 2) {
+    words[0] = i / 2;
+    words[1] = stream;
+    threefry(words, seed >>> 0, key);
+    const [a = 0, b = 0] = words;
+    if (start.kind === "uniform") {
+      values[i] = start.bound * ((a >>> 8) * 2 ** -23 - 1);
+      if (i + 1 < count) values[i + 1] = start.bound * ((b >>> 8) * 2 ** -23 - 1);
+    } else {
+      const radius = start.deviation * Math.sqrt(-2 * Math.log((a + 1) * 2 ** -32));
+      const angle = 2 * Math.PI * b * 2 ** -32;
+      values[i] = radius * Math.cos(angle);
+      if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
+    }
+  }
+  return values;
 }

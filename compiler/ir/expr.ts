@@ -99,7 +99,9 @@ export const int = (value: number): Expr => number(value, "int");
 export const real = (value: number): Expr => number(value, "real");
 export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 
+/** The index that runs along an axis; along an axis of one point it is 0. */
 export function index(axis: Axis): Expr {
+  if (axis.extent === 1) return int(0);
   return intern<"axis">(`x${axis.id}`, () => ({ kind: "axis", axis, type: "int", free: new Set([axis]) }));
 }
 
@@ -120,7 +122,8 @@ export function draw(site: number, at: Expr): Expr {
 }
 
 /** A reduction of `body` over the points of `over` that satisfy all of `where`. */
-export function reduce(by: "sum" | "max" | "min" | "prod", over: readonly Axis[], given: readonly Expr[], body: Expr): Expr {
+export function reduce(by: "sum" | "max" | "min" | "prod", along: readonly Axis[], given: readonly Expr[], body: Expr): Expr {
+  const over = along.filter((a) => a.extent !== 1);
   const where = given.flatMap(conjuncts);
   if (where.some((w) => w.kind === "number" && w.value === 0)) return number(reduceIdentity(by), body.type);
   if (over.length === 0) {

@@ -28,16 +28,16 @@ export function partsOf(e: Expr): readonly Expr[] {
 
 /**
  * Replaces axes by expressions. Bound axes get fresh identities on the way, else a reduction inside a value that is
- * read at an index of the same reduction would capture it.
+ * read at an index of the same reduction would capture it. `keepBound` leaves them, for replacements that bring no bound axis.
  */
-export function substitute(e: Expr, by: ReadonlyMap<Axis, Expr>): Expr {
+export function substitute(e: Expr, by: ReadonlyMap<Axis, Expr>, keepBound = false): Expr {
   const memo = new Map<Expr, Expr>();
   const go = (x: Expr): Expr => {
     if (!touches(x, by)) return x;
     if (x.kind === "axis") return by.get(x.axis) as Expr;
     let made = memo.get(x);
     if (made) return made;
-    if (x.kind === "reduce") {
+    if (x.kind === "reduce" && !keepBound) {
       const fresh = x.over.map((a) => makeAxis(a.name, a.extent));
       const inner = new Map(by);
       x.over.forEach((a, i) => inner.set(a, index(fresh[i] as Axis)));

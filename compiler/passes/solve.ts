@@ -43,7 +43,7 @@ interface Move {
 
 function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
   let domain = tidy(start);
-  for (let round = 0; round < 256; round++) {
+  for (let round = 0; round < 64; round++) {
     const move = bestMove(domain);
     if (!move) break;
     domain = tidy(move.apply());
@@ -70,27 +70,39 @@ function bestMove(d: Domain): Move | undefined {
   return best;
 }
 
+/** Axes that opening a function brought in; they stay in the sum, the ones they stand for go. */
+const made = new WeakSet<Axis>();
+
+function bring(name: string, extent: number): Axis {
+  const axis = makeAxis(name, extent);
+  made.add(axis);
+  return axis;
+}
+
 function* moves(d: Domain, equation: Expr, sum: Affine, isBound: (e: Expr) => boolean): Generator<Move> {
   const atoms = [...sum.terms].filter(([atom]) => isBound(atom));
   const solvable = d.over
     .map((axis) => ({ axis, c: coefficient(sum, axis) }))
     .filter((x): x is { axis: Axis; c: number } => x.c !== undefined);
+  const settled = (e: Expr): boolean => [...e.free].every((a) => made.has(a) || !d.over.includes(a));
+  const originals = solvable.filter((x) => !made.has(x.axis));
 
-  // One axis with coefficient ±1 and nothing else to choose: a substitution.
-  if (atoms.length === 1 && solvable.length === 1) {
-    const { axis, c } = solvable[0] as { axis: Axis; c: number };
-    yield { rank: Math.abs(c) === 1 ? 0 : 1, apply: () => eliminate(d, equation, sum, axis, c) };
+  // One axis with nothing else to choose: a substitution.
+  const only = atoms.length === 1 ? solvable[0] : originals.length === 1 ? originals[0] : undefined;
+  if (only && atoms.every(([atom]) => atom === index(only.axis) || settled(atom))) {
+    yield { rank: Math.abs(only.c) === 1 ? 0 : 1, apply: () => eliminate(d, equation, sum, only.axis, only.c) };
     return;
   }
-  const digit = digits(d, equation, sum, atoms);
+  const digit = digits(d, equation, sum, atoms, settled);
   if (digit) yield digit;
-  if (atoms.length === 1) {
-    const [atom, c] = atoms[0] as [Expr, number];
-    const opened = Math.abs(c) === 1 ? open(d, equation, atom, build(scaled(without(sum, atom), -c))) : undefined;
+  const opaque = atoms.filter(([atom]) => atom.kind !== "axis");
+  const [closed] = opaque;
+  if (opaque.length === 1 && closed && Math.abs(closed[1]) === 1) {
+    const opened = open(d, equation, closed[0], build(scaled(without(sum, closed[0]), -closed[1])));
     if (opened) yield opened;
   }
   // Several axes: the largest goes, so that the sum runs over the small ones.
-  const largest = solvable.sort((a, b) => b.axis.extent - a.axis.extent || Math.abs(a.c) - Math.abs(b.c))[0];
+  const [largest] = (originals.length > 0 ? originals : solvable).sort((a, b) => b.axis.extent - a.axis.extent || Math.abs(a.c) - Math.abs(b.c));
   if (largest) yield { rank: 6, apply: () => eliminate(d, equation, sum, largest.axis, largest.c) };
 }
 
@@ -111,7 +123,7 @@ function eliminate(d: Domain, equation: Expr, sum: Affine, axis: Axis, c: number
 }
 
 /** `c · high + low = J` with `0 ≤ low < c` is `high = J / c` and `low = J % c`. */
-function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, number][]): Move | undefined {
+function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, number][], settled: (e: Expr) => boolean): Move | undefined {
   const [leading] = [...atoms].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a));
   if (!leading || Math.abs(leading[1]) <= 1) return undefined;
   const [high, c] = leading;
@@ -128,6 +140,7 @@ function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, n
   }
   if (low.size === 0) return undefined;
   const others = new Map([...sum.terms].filter(([atom]) => atom !== high && !low.has(atom)));
+  if (![...others.keys()].every(settled)) return undefined;
   const target = build(scaled({ constant: sum.constant, terms: others }, -sign));
   return {
     rank: 2,
@@ -152,20 +165,21 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
     return {
       rank: 3,
       apply: () => {
-        const low = makeAxis("r", m.value);
+        const low = bring("r", m.value);
         const sum = apply("add", apply("mul", target, m), index(low));
         return { over: [...d.over, low], body: d.body, where: [...rest, apply("eq", n, sum)] };
       },
     };
   }
-  if (atom.fn === "imod" && m.kind === "number" && m.value > 0) {
+  // `N % m = 0` is a test of divisibility, left by an elimination: it stays a test.
+  if (atom.fn === "imod" && m.kind === "number" && m.value > 0 && target.kind !== "number") {
     const range = interval(n);
     if (!Number.isFinite(range.low) || !Number.isFinite(range.high)) return undefined;
     const first = Math.floor(range.low / m.value);
     return {
       rank: 4,
       apply: () => {
-        const high = makeAxis("q", Math.floor(range.high / m.value) - first + 1);
+        const high = bring("q", Math.floor(range.high / m.value) - first + 1);
         const sum = apply("add", apply("mul", apply("add", index(high), int(first)), m), target);
         return { over: [...d.over, high], body: d.body, where: [...rest, within(target, m.value), apply("eq", n, sum)] };
       },
@@ -188,7 +202,7 @@ function openClamp(d: Domain, rest: readonly Expr[], n: Expr, floor: Expr, ceili
   return {
     rank: 5,
     apply: () => {
-      const beyond = makeAxis("b", below + above + 1);
+      const beyond = bring("b", below + above + 1);
       const shift = apply("sub", index(beyond), int(below));
       const middle = simplifyNode(apply("eq", shift, int(0)));
       const atFloor = apply("and", simplifyNode(apply("lt", shift, int(0))), simplifyNode(apply("eq", target, int(floor.value))));

@@ -90,5 +90,7 @@ export interface Profile {
   readonly maxBinding: number;
   readonly maxBindings: number;
   readonly maxInvocations: number;
+  /** Invocations in flight that keep the adapter busy: tens of thousands on a card, few on a processor. */
+  readonly lanes: number;
   readonly maxGroups: number;
 }

@@ -2,6 +2,7 @@
 
 import { embeddedDriver, privateFolder } from "./embedded.ts";
 import { findLoader } from "./loader.ts";
+import { installedDrivers } from "./manifests.ts";
 
 /** What may be asked for. `auto` takes the first that works, in the order `gpu`, `system`, `embedded`. */
 export const adapterChoices = ["auto", "gpu", "system", "embedded", "none"] as const;
@@ -20,8 +21,6 @@ export interface FoundAdapter {
   readonly kind: AdapterKind;
   readonly name: string;
   readonly adapter: GPUAdapter;
-  /** Dawn's instance: an adapter does not keep its own alive. */
-  readonly instance: GPU;
 }
 
 export interface Search {
@@ -42,6 +41,8 @@ const order: Readonly<Record<AdapterChoice, readonly AdapterKind[]>> = {
   embedded: ["embedded"],
   none: [],
 };
+
+const instances = new Set<GPU>();
 
 /** Looks in the places that `choice` allows and stops at the first that has an adapter. */
 export async function findAdapter(choice: AdapterChoice, switches: DawnSwitches): Promise<Search> {
@@ -65,6 +66,7 @@ export async function findAllAdapters(switches: DawnSwitches): Promise<readonly 
 }
 
 async function tryKind(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdapter | string> {
+  if (kind !== "embedded" && process.platform === "linux" && installedDrivers().length === 0) return "no Vulkan driver is installed";
   const driver = embeddedDriver();
   const loader = findLoader(typeof driver === "string" ? undefined : driver.loader);
   if (!loader) {
@@ -85,12 +87,14 @@ async function ask(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdap
     return `Dawn could not be loaded: ${firstLine(cause)}`;
   }
   const instance = create(dawnFlags(switches));
+  // Adapters and devices do not keep their instance alive, and Dawn crashes in its event loop once it is collected.
+  instances.add(instance);
   const adapter = await instance.requestAdapter({ powerPreference: "high-performance", forceFallbackAdapter: kind !== "gpu" });
   if (adapter === null) return kind === "gpu" ? "no GPU that Dawn accepts" : "no software driver that Dawn accepts";
   const software = isSoftware(adapter.info);
   if (kind === "gpu" && software) return "only a software driver";
   if (kind !== "gpu" && !software) return "only a real GPU";
-  return { kind, name: nameOf(adapter.info), adapter, instance };
+  return { kind, name: nameOf(adapter.info), adapter };
 }
 
 function dawnFlags(switches: DawnSwitches): string[] {

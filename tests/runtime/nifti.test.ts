@@ -9,6 +9,7 @@ import { Fault } from "../../compiler/report/diagnostic.ts";
 import { determinant, fromQform, isOrthogonal, locate, nearestAxes, toQform } from "../../runtime/data/geometry.ts";
 import { decodeVolume, encodeImage, encodeLabels, readVolume, writeLabels } from "../../runtime/data/nifti.ts";
 import type { Affine, StoredGrid, Triple, Volume } from "../../runtime/data/volume.ts";
+import { draws } from "../../runtime/draws.ts";
 
 interface Expected {
   readonly reference: {
@@ -242,6 +243,29 @@ describe("odd headers", () => {
   });
   it("a file that is not there", () => {
     expect(faultOf(() => readVolume("no/such.nii")).findings[0]).toMatchObject({ code: "N1006", headline: "cannot read no/such.nii" });
+  });
+});
+
+describe("damage", () => {
+  it("never ends in anything but a finding or a volume", () => {
+    const whole = encodeLabels(new Uint8Array(60).fill(3), grid, false);
+    const told = new Set<string>();
+    for (let n = 0; n < 3000; n++) {
+      const random = draws(11, n);
+      const bytes = whole.slice(0, random.below(10) === 0 ? random.below(whole.length) : whole.length);
+      for (let change = 0; change < 1 + random.below(4); change++) bytes[random.below(bytes.length)] = random.below(256);
+      const file = random.below(2) === 0 ? bytes : gzipSync(bytes, { level: 1 });
+      try {
+        const { volume } = decodeVolume("a.nii", file);
+        expect(volume.data.length).toBeLessThanOrEqual(60 * 8);
+        expect(volume.affine.flat().every(Number.isFinite)).toBe(true);
+        told.add("read");
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        for (const finding of error.findings) told.add(finding.code);
+      }
+    }
+    expect([...told].sort()).toEqual(["N1001", "N1002", "N1003", "N1004", "read"]);
   });
 });
 

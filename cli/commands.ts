@@ -1,0 +1,17 @@
+// The table of commands; a command's file is loaded only when it runs.
+
+import type { Command } from "./command.ts";
+
+/** A line of the table. */
+export interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<{ readonly command: Command }>;
+}
+
+/** Every command, in the order the help lists them. */
+export const commands: readonly Entry[] = [
+  { name: "check", summary: "Tell what is wrong with .net files.", load: () => import("./commands/check.ts") },
+  { name: "fmt", summary: "Bring .net files into their one form.", load: () => import("./commands/fmt.ts") },
+  { name: "explain", summary: "Explain the code of a message, with a wrong and a right example.", load: () => import("./commands/explain.ts") },
+];

@@ -1,0 +1,178 @@
+// A file with all it imports and the standard library: what every name at the top of a file means.
+
+import type { File, Item, Name } from "../../grammar/ast.ts";
+import { parse } from "../../grammar/parse.ts";
+import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
+import type { SourceFile, Span } from "../source.ts";
+import { nearest } from "./nearest.ts";
+import { resolve } from "./resolve.ts";
+
+export type Named = Extract<Item, { kind: "const" | "dial" | "fn" | "op" | "block" | "network" | "data" }>;
+
+/** What a name at the top of a file means: a definition and the file it stands in, or a whole file. */
+export type Meaning =
+  | { readonly kind: "item"; readonly item: Named; readonly module: Module }
+  | { readonly kind: "module"; readonly module: Module };
+
+export interface Module {
+  readonly path: string;
+  readonly source: SourceFile;
+  readonly file: File;
+  readonly items: Map<string, Named>;
+  readonly imports: Map<string, Meaning>;
+  /** The standard library, in scope everywhere. */
+  readonly library: ReadonlyMap<string, Meaning>;
+}
+
+export interface Program {
+  readonly main: Module;
+  readonly modules: ReadonlyMap<string, Module>;
+}
+
+/** The files of the standard library; the reader is asked for `std:ops.net` and so on. */
+export const standard: readonly string[] = ["scalar", "ops", "layers", "loss", "optim", "schedule", "metric"].map((n) => `std:${n}.net`);
+
+/** Reads a text by its path; undefined when there is none. */
+export type Reader = (path: string) => string | undefined;
+
+/** What a name means in a file. */
+export function find(module: Module, name: string): Meaning | undefined {
+  const own = module.items.get(name);
+  if (own) return { kind: "item", item: own, module };
+  return module.imports.get(name) ?? module.library.get(name);
+}
+
+/** All names that a file can use. */
+export function visible(module: Module): string[] {
+  return [...module.items.keys(), ...module.imports.keys(), ...module.library.keys()];
+}
+
+/** Parses a file and everything it needs, and resolves all names. */
+export function load(path: string, read: Reader): { program: Program | undefined; findings: readonly Diagnostic[] } {
+  const text = read(path);
+  if (text === undefined) {
+    return { program: undefined, findings: [diagnostic("N0202", `there is no file \`${path}\``, { hint: "check the path; it is taken from the current folder" })] };
+  }
+  const loading: Loading = { read, modules: new Map(), library: new Map(), findings: [], open: [] };
+  for (const name of standard) loadStandard(name, loading);
+  const main = enter(path, text, loading);
+  for (const module of loading.modules.values()) {
+    if (!module.path.startsWith("std:")) loading.findings.push(...resolve(module));
+  }
+  return { program: { main, modules: loading.modules }, findings: loading.findings };
+}
+
+/** The findings of the names of one file of the standard library; the library is not checked on every load. */
+export function resolveAll(program: Program): readonly Diagnostic[] {
+  return [...program.modules.values()].flatMap((m) => resolve(m));
+}
+
+interface Loading {
+  readonly read: Reader;
+  readonly modules: Map<string, Module>;
+  readonly library: Map<string, Meaning>;
+  readonly findings: Diagnostic[];
+  /** The files whose imports are being read. */
+  readonly open: string[];
+}
+
+const parsed = new Map<string, { source: SourceFile; result: ReturnType<typeof parse> }>();
+
+/** The standard library is the same text every time: it is parsed once. */
+function parseStandard(path: string, text: string): { source: SourceFile; result: ReturnType<typeof parse> } {
+  const known = parsed.get(path);
+  if (known && known.source.text === text) return known;
+  const source = { path, text };
+  const made = { source, result: parse(source) };
+  parsed.set(path, made);
+  return made;
+}
+
+function loadStandard(path: string, loading: Loading): void {
+  const text = loading.read(path);
+  if (text === undefined) {
+    loading.findings.push(diagnostic("N0202", `the standard library lacks \`${path}\``, { hint: "the installation is incomplete" }));
+    return;
+  }
+  const { source, result } = parseStandard(path, text);
+  const module = moduleOf(source, result.file, loading);
+  loading.findings.push(...result.findings);
+  loading.modules.set(path, module);
+  for (const [name, item] of module.items) loading.library.set(name, { kind: "item", item, module });
+}
+
+function moduleOf(source: SourceFile, file: File, loading: Loading): Module {
+  const items = new Map<string, Named>();
+  for (const item of file.items) {
+    if (item.kind === "import" || item.kind === "run" || item.kind === "check") continue;
+    if (!items.has(item.name.text)) items.set(item.name.text, item);
+  }
+  return { path: source.path, source, file, items, imports: new Map(), library: loading.library };
+}
+
+function enter(path: string, text: string, loading: Loading): Module {
+  const source: SourceFile = { path, text };
+  const { file, findings } = parse(source);
+  loading.findings.push(...findings);
+  const module = moduleOf(source, file, loading);
+  loading.modules.set(path, module);
+  loading.open.push(path);
+  for (const item of file.items) if (item.kind === "import") follow(item, module, loading);
+  loading.open.pop();
+  return module;
+}
+
+type Import = Extract<Item, { kind: "import" }>;
+
+function follow(item: Import, module: Module, loading: Loading): void {
+  const written = item.from.value;
+  const path = relative(module.path, written);
+  const complain = (headline: string, span: Span, label: string, hint?: string): void => {
+    loading.findings.push(diagnostic("N0202", headline, { labels: [{ span, text: label }], hint }));
+  };
+  if (loading.open.includes(path)) {
+    complain("these files import each other", item.from.span, [...loading.open.slice(loading.open.indexOf(path)), path].join(" → "),
+      "move what both need into a third file");
+    return;
+  }
+  let target = loading.modules.get(path);
+  if (!target) {
+    const text = loading.read(path);
+    if (text === undefined) {
+      complain(`there is no file \`${written}\``, item.from.span, `looked for ${path}`, "a path starts at the folder of the importing file");
+      return;
+    }
+    target = enter(path, text, loading);
+  }
+  if (item.all) bind(module, item.all, { kind: "module", module: target });
+  for (const { name, as } of item.names) {
+    const found = target.items.get(name.text);
+    if (found) bind(module, as ?? name, { kind: "item", item: found, module: target });
+    else {
+      const near = nearest(name.text, target.items.keys());
+      loading.findings.push(diagnostic("N0202", `\`${baseName(path)}\` has no \`${name.text}\``, {
+        labels: [{ span: name.span, text: near ? `did you mean \`${near}\`?` : "not defined there" }],
+        facts: [`It defines: ${[...target.items.keys()].sort().join(", ")}`],
+        edit: near ? { span: name.span, text: near } : undefined,
+      }));
+    }
+  }
+}
+
+function bind(module: Module, name: Name, meaning: Meaning): void {
+  module.imports.set(name.text, meaning);
+}
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+
+/** A path as seen from the file at `from`. */
+export function relative(from: string, path: string): string {
+  if (path.startsWith("/") || path.startsWith("std:")) return path;
+  const parts = from.split("/").slice(0, -1);
+  for (const part of path.split("/")) {
+    if (part === "." || part === "") continue;
+    if (part === ".." && parts.length > 0 && parts[parts.length - 1] !== "..") parts.pop();
+    else parts.push(part);
+  }
+  return parts.join("/");
+}

@@ -1,0 +1,113 @@
+// Elements of tensors: `x[n, c, *t]`, with what lies outside and with interpolation.
+
+import type { Element, Term } from "../../grammar/ast.ts";
+import { read, type Expr, type Outside } from "../ir/expr.ts";
+import { shapeOf, type Tensor } from "../ir/graph.ts";
+import { interval } from "../ir/interval.ts";
+import { partsOf, withParts } from "../ir/rewrite.ts";
+import type { Span } from "../source.ts";
+import { fault, force, lookup, type Env } from "./env.ts";
+import { evaluate } from "./evaluate.ts";
+import { interpolate } from "./lerp.ts";
+import { describe, exprOf, scalar, showShape, wholesOf, type Value } from "./values.ts";
+import { partsOfTerm } from "./walk.ts";
+
+/** A tensor and how it is looked at. */
+export interface View {
+  readonly tensor: Tensor;
+  readonly outside: Outside;
+  readonly lerp: boolean;
+}
+
+/** The element an index expression names. */
+export function readAt(view: View, term: Extract<Term, { kind: "index" }>, env: Env): Value {
+  if (!env.inOp) {
+    throw fault(env, "N0605", "only an op looks at elements", term.span, "this is a block", { hint: "write an `op` with the tensor as a port" });
+  }
+  const { tensor } = view;
+  const rank = tensor.axes.length;
+  const at: { e: Expr; span: Span }[] = [];
+  const singles = term.at.filter((e) => !e.pack).length;
+  for (const e of term.at) {
+    const spare = rank - singles;
+    for (const v of e.pack ? expandPack(e, env, spare) : [evaluate(e.term, env)]) at.push({ e: indexOf(v, e.span, env), span: e.span });
+  }
+  if (at.length !== rank) {
+    throw fault(env, "N0405", `this read has ${at.length} indices, the tensor has ${rank} axes`, term.span, showShape(shapeOf(tensor)));
+  }
+  if (view.lerp) return scalar(interpolate(view, at.map((x) => x.e)));
+  const exprs = at.map(({ e, span }) => {
+    if (e.type === "int") return tidy(e);
+    throw fault(env, "N0604", "an index must be whole", span, "a real number", {
+      hint: `\`${textOf(term.head)}.lerp[…]\` interpolates; \`round(…)\` picks the nearest`,
+    });
+  });
+  if (view.outside === "never") for (const [i, e] of exprs.entries()) inside(view, i, e, at[i]?.span ?? term.span, term, env);
+  return scalar(read(tensor, exprs, view.outside));
+}
+
+function indexOf(v: Value, span: Span, env: Env): Expr {
+  const e = exprOf(v);
+  if (e && e.type !== "bool") return e;
+  throw fault(env, "N0302", `an index is a number, this is ${describe(v)}`, span, v.kind === "pack" || v.kind === "list" ? "`*` spreads it over the axes" : "");
+}
+
+function inside(view: View, i: number, e: Expr, span: Span, term: Extract<Term, { kind: "index" }>, env: Env): void {
+  const extent = view.tensor.axes[i]?.extent ?? 0;
+  const range = interval(e);
+  if (range.low >= 0 && range.high < extent) return;
+  const name = textOf(term.head);
+  const where = Number.isFinite(range.low) && Number.isFinite(range.high)
+    ? `runs from ${range.low} to ${range.high}` : "depends on data, it may be anything";
+  throw fault(env, "N0601", `this read can leave \`${name}\``, span, `${where}, \`${name}\` has 0..<${extent}`, {
+    hint: `say what lies outside, e.g. \`${name}.zero[…]\` or \`${name}.edge[…]\``,
+  });
+}
+
+const textOf = (term: Term): string => term.span.file.text.slice(term.span.start, term.span.end);
+
+const tidied = new WeakMap<Expr, Expr>();
+
+/** The index with its divisions simplified, so that ranges are tight. */
+export function tidy(e: Expr): Expr {
+  const before = tidied.get(e);
+  if (before) return before;
+  const made = withParts(e, partsOf(e).map(tidy));
+  tidied.set(e, made);
+  return made;
+}
+
+/** `*( … )`: the expression once per axis. `spare` is how many axes are left where nothing else tells. */
+export function expandPack(element: Element, env: Env, spare: number | undefined): readonly Value[] {
+  const { term } = element;
+  if (term.kind === "name") {
+    const v = evaluate(term, { ...env, axis: undefined });
+    if (v.kind === "pack") return v.items.map(scalar);
+    if (v.kind === "list") return v.items;
+  }
+  const rank = packLength(term, env) ?? spare;
+  if (rank === undefined) throw fault(env, "N0602", "how many axes does this stand for?", element.span, "no pack and no size is in it");
+  return Array.from({ length: rank }, (_, axis) => evaluate(term, { ...env, axis }));
+}
+
+/** How many axes the packs and sizes in a term have. */
+export function packLength(term: Term, env: Env): number | undefined {
+  if (term.kind === "name") {
+    const entry = lookup(env.scope, term.text);
+    if (!entry || entry.state === "busy") return undefined;
+    const v = force(entry, env, term.span);
+    return v.kind === "pack" ? v.items.length : v.kind === "list" ? wholesOf(v)?.length : undefined;
+  }
+  // `S[0]` and `product(S)` are numbers; a nested read spreads its own packs.
+  if (term.kind === "call") return firstOf(term.args.map((a) => a.value), env);
+  const parts = term.kind === "index" ? term.at.filter((e) => !e.pack).map((e) => e.term) : partsOfTerm(term);
+  return firstOf(parts, env);
+}
+
+function firstOf(terms: readonly Term[], env: Env): number | undefined {
+  for (const t of terms) {
+    const n = packLength(t, env);
+    if (n !== undefined) return n;
+  }
+  return undefined;
+}

@@ -1,0 +1,168 @@
+// Decides which definitions are stored and which are written into their readers, by a cost of arithmetic and traffic.
+
+import { apply, bool, int, number, reduceIdentity, type Axis, type Expr, type Read } from "../ir/expr.ts";
+import { sizeOf, type Tensor } from "../ir/graph.ts";
+import { ordered } from "../ir/order.ts";
+import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
+import { simplifyNode, within } from "../ir/simplify.ts";
+
+/** What a load or a store of an element costs, in additions. */
+const traffic = 6;
+/** What a launch costs, in additions. */
+const launch = 20_000;
+/** A reduction this short may be computed again inside another. */
+const shortReduction = 16;
+/** Reads that a kernel may have before its producers are stored instead. */
+const widest = 64;
+
+/** A stored tensor and its value with everything unstored written in. */
+export interface Fused {
+  readonly root: Tensor;
+  readonly body: Expr;
+  readonly inlined: readonly string[];
+}
+
+/**
+ * Groups all definitions that the roots need. `mustStore` are roots and what a strategy wants in memory;
+ * no kernel touches more than `maxBuffers` tensors.
+ */
+export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBuffers: number): readonly Fused[] {
+  const order = ordered(roots);
+  const stored = new Set<Tensor>([...roots, ...mustStore].filter((t) => t.body));
+  decide(order, stored);
+  for (;;) {
+    const kernels = write(order, stored);
+    const tooWide = kernels.find((k) => buffersOf(k.body) + 1 > maxBuffers || readsOf(k.body).length > widest && k.inlined.length > 0);
+    const candidate = tooWide && heaviest(tooWide.root, stored);
+    if (!candidate) return kernels;
+    stored.add(candidate);
+  }
+}
+
+const buffersOf = (e: Expr): number => new Set(readsOf(e).map((r) => r.tensor)).size;
+
+/** Of the producers written into a kernel, the one with the most tensors behind it. */
+function heaviest(root: Tensor, stored: ReadonlySet<Tensor>): Tensor | undefined {
+  let best: { tensor: Tensor; count: number } | undefined;
+  const behind = (t: Tensor): Set<Tensor> => {
+    const all = new Set<Tensor>();
+    for (const r of t.body ? readsOf(t.body) : []) {
+      if (stored.has(r.tensor) || !r.tensor.body) all.add(r.tensor);
+      else {
+        const inner = behind(r.tensor);
+        if (r.tensor.axes.length > 0 && (!best || inner.size > best.count)) best = { tensor: r.tensor, count: inner.size };
+        for (const x of inner) all.add(x);
+      }
+    }
+    return all;
+  };
+  behind(root);
+  return best?.tensor;
+}
+
+/** Goes from the results back to the sources, so that the readers of a definition are settled before it is. */
+function decide(order: readonly Tensor[], stored: Set<Tensor>): void {
+  // How often each definition would be evaluated if it were written into its readers, and whether some reader forbids it.
+  const evaluations = new Map<Tensor, number>();
+  const insideReduction = new Set<Tensor>();
+  for (const t of [...order].reverse()) {
+    if (!t.body) continue;
+    const times = evaluations.get(t) ?? 0;
+    if (!stored.has(t) && !pays(t, t.body, times, insideReduction.has(t))) stored.add(t);
+    const points = stored.has(t) ? sizeOf(t) : times;
+    count(t.body, points, (tensor, n, nested) => {
+      evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);
+      if (nested || (insideReduction.has(t) && !stored.has(t))) insideReduction.add(tensor);
+    });
+  }
+}
+
+/** Whether writing a definition into its readers costs less than storing it. */
+function pays(t: Tensor, body: Expr, times: number, nested: boolean): boolean {
+  const { work, long } = weigh(body);
+  if (long && (nested || times > sizeOf(t))) return false;
+  const inline = times * work;
+  const store = sizeOf(t) * (work + traffic) + times * traffic + launch;
+  return inline <= store;
+}
+
+/** Calls back for every read with how often it is evaluated; `nested` when that is inside a reduction. */
+function count(body: Expr, points: number, each: (t: Tensor, n: number, nested: boolean) => void): void {
+  const visit = (e: Expr, over: ReadonlyMap<Axis, number>, seen: Set<Expr>): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "read") {
+      let n = points;
+      let nested = false;
+      for (const [axis, extent] of over) {
+        if (!e.free.has(axis)) continue;
+        n *= extent;
+        nested = true;
+      }
+      if (e.tensor.body) each(e.tensor, n, nested);
+      for (const i of e.at) visit(i, over, seen);
+    } else if (e.kind === "reduce") {
+      const inner = new Map(over);
+      for (const a of e.over) inner.set(a, a.extent);
+      for (const w of e.where) visit(w, inner, seen);
+      visit(e.body, inner, seen);
+    } else if (e.kind === "apply") for (const a of e.args) visit(a, over, seen);
+    else if (e.kind === "draw") visit(e.at, over, seen);
+  };
+  visit(body, new Map(), new Set());
+}
+
+const dear = new Set(["exp", "log", "erf", "pow", "sin", "cos", "tanh"]);
+
+/** Additions that one element costs, loads included, and whether it holds a reduction too long to repeat. */
+function weigh(body: Expr): { work: number; long: boolean } {
+  let work = 0;
+  let long = false;
+  const visit = (e: Expr, times: number, seen: Set<Expr>): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "reduce") {
+      const length = e.over.reduce((n, a) => n * a.extent, 1);
+      if (length > shortReduction) long = true;
+      work += length;
+      visit(e.body, times * length, new Set());
+      return;
+    }
+    if (e.kind === "read") work += times * traffic;
+    else if (e.kind === "apply" && e.type === "real") work += times * (dear.has(e.fn) ? 12 : e.fn === "div" || e.fn === "sqrt" || e.fn === "rsqrt" ? 4 : 1);
+    if (e.kind === "apply") for (const a of e.args) visit(a, times, seen);
+  };
+  visit(body, 1, new Set());
+  return { work, long };
+}
+
+/** Writes the unstored definitions into their readers. */
+function write(order: readonly Tensor[], stored: ReadonlySet<Tensor>): readonly Fused[] {
+  return order.filter((t) => stored.has(t)).map((root) => {
+    const inlined = new Set<string>();
+    const memo = new Map<Expr, Expr>();
+    const expand = (e: Expr): Expr =>
+      mapReads(e, (r) => {
+        const body = r.tensor.body;
+        if (!body || stored.has(r.tensor)) return r;
+        const known = memo.get(r);
+        if (known) return known;
+        inlined.add(r.tensor.name);
+        const made = expand(viewed(r, body));
+        memo.set(r, made);
+        return made;
+      });
+    return { root, body: expand(root.body as Expr), inlined: [...inlined] };
+  });
+}
+
+/** What a read of an unstored definition stands for, with what its view says of the outside. */
+function viewed(r: Read, body: Expr): Expr {
+  const extent = (k: number): number => (r.tensor.axes[k] as Axis).extent;
+  const at = r.outside !== "edge" ? r.at
+    : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
+  const inside = substitute(body, new Map(r.tensor.axes.map((a, i) => [a, at[i] as Expr])));
+  if (r.outside === "never" || r.outside === "edge") return inside;
+  const test = r.at.map((e, k) => within(e, extent(k))).reduce((a, b) => apply("and", a, b), bool(true));
+  return apply("select", test, inside, number(r.outside === "zero" ? 0 : reduceIdentity("max"), r.type));
+}

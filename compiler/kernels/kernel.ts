@@ -1,0 +1,26 @@
+// A kernel: definitions that share a launch, and the schedule that says how.
+
+import type { Axis, Expr } from "../ir/expr.ts";
+import type { Tensor } from "../ir/graph.ts";
+
+/** How the points of the root are dealt out. A strategy's file says what it accepts and lowers it. */
+export type Schedule =
+  /** One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and runs its reductions serially. */
+  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number> };
+
+export interface Kernel {
+  readonly name: string;
+  /** The tensor that is stored. */
+  readonly root: Tensor;
+  /** Its value over the root's axes, with everything that is not stored written in. */
+  readonly body: Expr;
+  readonly schedule: Schedule;
+  /** Names of the definitions written in, for people. */
+  readonly inlined: readonly string[];
+}
+
+/** What the compiler assumes of an adapter when it weighs choices. */
+export interface Lanes {
+  /** Invocations that keep the adapter busy. */
+  readonly wanted: number;
+}

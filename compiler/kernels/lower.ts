@@ -1,0 +1,272 @@
+// Kernel to loops: every value is computed once, in the outermost scope where its axes are bound.
+
+import { affine, build, type Affine } from "../ir/affine.ts";
+import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
+import type { Tensor } from "../ir/graph.ts";
+import { interval } from "../ir/interval.ts";
+import { invariant } from "../report/diagnostic.ts";
+import { simplifyNode, within } from "../ir/simplify.ts";
+import { walk } from "../ir/rewrite.ts";
+import type { Local, Statement, Value } from "./loops.ts";
+
+interface Scope {
+  readonly binds: ReadonlySet<Axis>;
+  readonly statements: Statement[];
+  readonly memo: Map<Expr, Value>;
+  /** Conditions that hold inside. */
+  readonly holds: ReadonlySet<Expr>;
+}
+
+/** Lowers expressions into a growing tree of scopes. */
+export class Lowering {
+  #scopes: Scope[];
+  #names = 0;
+  readonly #groups = new Map<Reduce, readonly Reduce[]>();
+  readonly reads = new Set<Tensor>();
+  readonly dials = new Set<string>();
+  draws = false;
+
+  /** `bound` are the axes that have values outside every loop. */
+  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[]) {
+    const memo = new Map<Expr, Value>();
+    for (const [axis, value] of bound) memo.set(index(axis), value);
+    this.#scopes = [{ binds: new Set(bound.keys()), statements, memo, holds: new Set() }];
+  }
+
+  local(prefix: string, type: Local["type"]): Local {
+    return { name: `${prefix}${this.#names++}`, type };
+  }
+
+  /** Reductions over the same axes that stand side by side in these expressions run in one nest of loops. */
+  together(expressions: readonly Expr[]): void {
+    const byAxes = new Map<string, Reduce[]>();
+    const seen = new Set<Expr>();
+    const nested = new Set<Expr>();
+    for (const e of expressions) {
+      walk(e, (x) => {
+        if (x.kind !== "reduce") return;
+        const key = x.over.map((a) => a.id).join();
+        const list = byAxes.get(key);
+        if (list) list.push(x);
+        else byAxes.set(key, [x]);
+        walk(x.body, (y) => {
+          if (y.kind === "reduce") nested.add(y);
+        });
+      }, seen);
+    }
+    for (const list of byAxes.values()) {
+      const level = list.filter((x) => !nested.has(x) && !containsReduce(x.body));
+      for (const x of level) this.#groups.set(x, level);
+    }
+  }
+
+  /** The value of an expression, available in the current scope. */
+  value(e: Expr): Value {
+    if (e.kind === "number") return { kind: "number", value: e.value, type: e.type };
+    for (let i = this.#scopes.length - 1; i >= 0; i--) {
+      const known = (this.#scopes[i] as Scope).memo.get(e);
+      if (known) return known;
+    }
+    return this.#at(this.#home(e.free), () => {
+      const made = e.kind === "reduce" ? this.#reduction(e) : this.#node(e);
+      if (e.kind !== "reduce") this.#top().memo.set(e, made);
+      return this.value(e);
+    });
+  }
+
+  #top(): Scope {
+    return this.#scopes[this.#scopes.length - 1] as Scope;
+  }
+
+  /** The depth of the outermost scope that binds all of `free`, with the tests directly inside it. */
+  #home(free: ReadonlySet<Axis>): number {
+    let depth = 0;
+    let missing = [...free].filter((a) => !(this.#scopes[0] as Scope).binds.has(a));
+    while (missing.length > 0 && depth + 1 < this.#scopes.length) {
+      depth++;
+      const scope = this.#scopes[depth] as Scope;
+      missing = missing.filter((a) => !scope.binds.has(a));
+    }
+    while (depth + 1 < this.#scopes.length && (this.#scopes[depth + 1] as Scope).binds.size === 0) depth++;
+    return depth;
+  }
+
+  #at<T>(depth: number, run: () => T): T {
+    const all = this.#scopes;
+    this.#scopes = all.slice(0, depth + 1);
+    const result = run();
+    this.#scopes = all;
+    return result;
+  }
+
+  #keep(value: Value, prefix = "v"): Value {
+    if (value.kind === "number" || value.kind === "local" || value.kind === "uniform") return value;
+    const local = this.local(prefix, value.type);
+    this.#top().statements.push({ kind: "let", local, value });
+    return { kind: "local", local, type: value.type };
+  }
+
+  #node(e: Exclude<Expr, { kind: "reduce" | "number" }>): Value {
+    switch (e.kind) {
+      case "axis": throw new Error(`internal: axis ${e.axis.name} has no value here`);
+      case "dial":
+        this.dials.add(e.dial.name);
+        return { kind: "uniform", name: e.dial.name, type: "real" };
+      case "draw":
+        this.draws = true;
+        return this.#keep({ kind: "draw", site: e.site, at: this.value(e.at), type: "real" });
+      case "read": return this.#read(e);
+      case "apply":
+        if (e.type === "int" && (e.fn === "add" || e.fn === "sub" || e.fn === "neg" || e.fn === "mul")) {
+          const sum = affine(e);
+          if (!sum.terms.has(e)) return this.#sum(sum);
+        }
+        if (e.fn === "idiv" || e.fn === "imod") return this.#division(e.fn, e.args[0] as Expr, e.args[1] as Expr);
+        return this.#keep({ kind: "apply", fn: e.fn, args: e.args.map((a) => this.value(a)), type: e.type }, e.type === "int" ? "i" : "v");
+    }
+  }
+
+  /** The language floors, the hardware truncates: a dividend that can be negative is lifted by a multiple of the divisor first. */
+  #division(fn: "idiv" | "imod", a: Expr, m: Expr): Value {
+    const { low } = interval(a);
+    if (low >= 0) return this.#keep({ kind: "apply", fn, args: [this.value(a), this.value(m)], type: "int" }, "i");
+    invariant(m.kind === "number" && m.value > 0 && Number.isFinite(low), () => `cannot floor a division by ${m.kind} of what may be ${low}`);
+    const lift = Math.ceil(-low / m.value);
+    const raised = this.value(simplifyNode(apply("add", a, int(lift * m.value))));
+    const quotient: Value = { kind: "apply", fn, args: [raised, this.value(m)], type: "int" };
+    const number: Value = { kind: "number", value: lift, type: "int" };
+    return this.#keep(fn === "imod" ? quotient : { kind: "apply", fn: "sub", args: [quotient, number], type: "int" }, "i");
+  }
+
+  /** A sum of whole numbers, the part that is known further out computed there. */
+  #sum(sum: Affine): Value {
+    const here = this.#scopes.length - 1;
+    const deep = new Map<Expr, number>();
+    const outer = new Map<Expr, number>();
+    for (const [atom, c] of sum.terms) (this.#home(atom.free) >= here ? deep : outer).set(atom, c);
+    if (deep.size === 0 || outer.size === 0) return this.#keep(this.#plain(sum), "i");
+    const base = this.value(build({ constant: sum.constant, terms: outer }));
+    const rest = this.#plain({ constant: 0, terms: deep });
+    return this.#keep({ kind: "apply", fn: "add", args: [base, rest], type: "int" }, "i");
+  }
+
+  #plain(sum: Affine): Value {
+    let result: Value | undefined;
+    const number = (value: number): Value => ({ kind: "number", value, type: "int" });
+    for (const [atom, c] of [...sum.terms].sort(([p, a], [q, b]) => Number(b > 0) - Number(a > 0) || p.id - q.id)) {
+      const size = result ? Math.abs(c) : c;
+      const term: Value = size === 1 ? this.value(atom) : { kind: "apply", fn: "mul", args: [this.value(atom), number(size)], type: "int" };
+      result = result ? { kind: "apply", fn: c > 0 ? "add" : "sub", args: [result, term], type: "int" } : term;
+    }
+    if (!result) return number(sum.constant);
+    if (sum.constant === 0) return result;
+    return { kind: "apply", fn: sum.constant > 0 ? "add" : "sub", args: [result, number(Math.abs(sum.constant))], type: "int" };
+  }
+
+  #read(r: Read): Value {
+    this.reads.add(r.tensor);
+    const extent = (k: number): number => (r.tensor.axes[k] as Axis).extent;
+    const at = r.outside !== "edge" ? r.at
+      : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
+    const flat = at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(extent(k)))), e)), int(0));
+    const load = (): Value => ({ kind: "load", from: r.tensor, at: this.value(flat), type: r.type });
+    const open = r.outside === "zero" || r.outside === "lowest" ? this.#unproven(insideConditions(r)) : [];
+    if (open.length === 0) return this.#keep(load());
+    const test = this.value(open.reduce((a, b) => apply("and", a, b)));
+    const otherwise: Value = { kind: "number", value: r.outside === "zero" ? 0 : reduceIdentity("max"), type: r.type };
+    return this.#keep({ kind: "apply", fn: "select", args: [test, load(), otherwise], type: r.type });
+  }
+
+  #unproven(tests: readonly Expr[]): readonly Expr[] {
+    return tests.filter((t) => !this.#scopes.some((s) => s.holds.has(t)));
+  }
+
+  /** Lowers a reduction, and with it those that share its loops. Leaves the accumulators in the memo of the current scope. */
+  #reduction(e: Reduce): Value {
+    const depth = this.#scopes.length - 1;
+    const members = (this.#groups.get(e) ?? [e]).filter((m) => m === e || (this.#home(m.free) === depth && !this.#top().memo.has(m)));
+    const scope = this.#top();
+    const sums = members.map((m) => {
+      const local = this.local("sum", m.type);
+      scope.statements.push({ kind: "var", local, value: { kind: "number", value: reduceIdentity(m.by), type: m.type } });
+      return local;
+    });
+    const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])]);
+    const common = (tests[0] as readonly Expr[]).filter((t) => tests.every((list) => list.includes(t)));
+    this.#loops(e.over, common, () => {
+      members.forEach((m, i) => {
+        const own = (tests[i] as readonly Expr[]).filter((t) => !common.includes(t));
+        this.#guarded(own, () => {
+          const local = sums[i] as Local;
+          const before: Value = { kind: "local", local, type: local.type };
+          const fn = m.by === "sum" ? "add" : m.by === "prod" ? "mul" : m.by;
+          const value: Value = { kind: "apply", fn, args: [before, this.value(m.body)], type: local.type };
+          this.#top().statements.push({ kind: "set", local, value });
+        });
+      });
+    });
+    members.forEach((m, i) => {
+      const local = sums[i] as Local;
+      scope.memo.set(m, { kind: "local", local, type: local.type });
+    });
+    return scope.memo.get(e) as Value;
+  }
+
+  /** Nested loops; every test stands as far out as its axes allow. */
+  #loops(axes: readonly Axis[], tests: readonly Expr[], inside: () => void): void {
+    const now = tests.filter((t) => ![...t.free].some((a) => axes.includes(a)));
+    const later = tests.filter((t) => !now.includes(t));
+    this.#guarded(now, () => {
+      const [axis, ...rest] = axes;
+      if (!axis) return inside();
+      const local = this.local(axis.name.replace(/[^A-Za-z]/g, "") || "k", "int");
+      const scope: Scope = {
+        binds: new Set([axis]), statements: [], holds: new Set(),
+        memo: new Map([[index(axis), { kind: "local", local, type: "int" }]]),
+      };
+      this.#within(scope, () => this.#loops(rest, later, inside));
+      this.#top().statements.push({ kind: "for", local, extent: axis.extent, body: scope.statements });
+    });
+  }
+
+  #guarded(given: readonly Expr[], inside: () => void): void {
+    const tests = this.#unproven(given);
+    if (tests.length === 0) return inside();
+    const test = this.value(tests.reduce((a, b) => apply("and", a, b)));
+    const scope: Scope = { binds: new Set(), statements: [], memo: new Map(), holds: new Set(tests) };
+    this.#within(scope, inside);
+    this.#top().statements.push({ kind: "if", test, body: scope.statements });
+  }
+
+  #within(scope: Scope, run: () => void): void {
+    this.#scopes.push(scope);
+    run();
+    this.#scopes.pop();
+  }
+}
+
+function containsReduce(e: Expr): boolean {
+  let found = false;
+  walk(e, (x) => {
+    if (x.kind === "reduce") found = true;
+  });
+  return found;
+}
+
+/** The conditions under which a read with a view is inside. */
+function insideConditions(r: Read): readonly Expr[] {
+  return r.at.flatMap((e, k) => conjuncts(within(e, (r.tensor.axes[k] as Axis).extent)));
+}
+
+/** Conditions without which the expression is certainly zero. */
+export function nonzeroConditions(e: Expr): readonly Expr[] {
+  if (e.kind === "read") return e.outside === "zero" ? insideConditions(e) : [];
+  if (e.kind !== "apply") return [];
+  const [a, b, c] = e.args as [Expr, Expr, Expr];
+  switch (e.fn) {
+    case "mul": return [...new Set([...nonzeroConditions(a), ...nonzeroConditions(b)])];
+    case "neg": case "div": case "real": case "hold": return nonzeroConditions(a);
+    case "select": return c === real(0) ? [...conjuncts(a), ...nonzeroConditions(b)] : [];
+    default: return [];
+  }
+}

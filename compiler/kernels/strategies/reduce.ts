@@ -1,0 +1,84 @@
+// The two-step reduction: few results over a huge sum are summed in parts by many invocations, then the parts in order.
+
+import { apply, index, int, makeAxis, read, reduce, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
+import { define, sizeOf, type Tensor } from "../../ir/graph.ts";
+import { rebuild } from "../../ir/order.ts";
+import { substitute } from "../../ir/rewrite.ts";
+import { simplifyExpression } from "../../passes/simplify.ts";
+import type { Lanes } from "../kernel.ts";
+
+/** Sums shorter than this per part are not worth a second step. */
+const shortest = 32;
+
+/** Which axes of a reduction become parts: whole leading axes, then chunks of one more. */
+interface Split {
+  readonly whole: readonly Axis[];
+  readonly chunked: { readonly axis: Axis; readonly parts: number } | undefined;
+}
+
+/** Splits the reductions it accepts into two definitions each, the first of which must be stored: those are returned too. */
+export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tensors: Map<Tensor, Tensor>; stored: ReadonlySet<Tensor> } {
+  const stored = new Set<Tensor>();
+  const tensors = rebuild(roots, (t, body) => {
+    if (body.kind !== "reduce") return body;
+    const split = accepts(t, body, lanes);
+    if (!split) return body;
+    const { partial, total } = inTwoSteps(t, body, split);
+    stored.add(partial);
+    return total;
+  });
+  return { tensors, stored };
+}
+
+function accepts(t: Tensor, e: Reduce, lanes: Lanes): Split | undefined {
+  const points = sizeOf(t);
+  const length = e.over.reduce((n, a) => n * a.extent, 1);
+  const parts = Math.min(Math.ceil(lanes.wanted / points), Math.floor(length / shortest));
+  if (parts < 2) return undefined;
+  const whole: Axis[] = [];
+  let have = 1;
+  for (const axis of e.over) {
+    if (have >= parts) break;
+    if (have * axis.extent > parts * 2) {
+      const chunk = Math.ceil(axis.extent / Math.ceil(parts / have));
+      return { whole, chunked: { axis, parts: Math.ceil(axis.extent / chunk) } };
+    }
+    whole.push(axis);
+    have *= axis.extent;
+  }
+  return whole.length < e.over.length ? { whole, chunked: undefined } : undefined;
+}
+
+function inTwoSteps(t: Tensor, e: Reduce, split: Split): { partial: Tensor; total: Expr } {
+  const own = t.axes.map((a) => makeAxis(a.name, a.extent));
+  const parts: Axis[] = [];
+  const by = new Map<Axis, Expr>(t.axes.map((a, i) => [a, index(own[i] as Axis)]));
+  const inner: Axis[] = [];
+  const tests: Expr[] = [];
+  for (const axis of e.over) {
+    if (split.whole.includes(axis)) {
+      const part = makeAxis(axis.name, axis.extent);
+      parts.push(part);
+      by.set(axis, index(part));
+    } else if (split.chunked?.axis === axis) {
+      const chunk = Math.ceil(axis.extent / split.chunked.parts);
+      const part = makeAxis("part", split.chunked.parts);
+      const rest = makeAxis(axis.name, chunk);
+      parts.push(part);
+      inner.push(rest);
+      const at = apply("add", apply("mul", index(part), int(chunk)), index(rest));
+      by.set(axis, at);
+      if (chunk * split.chunked.parts !== axis.extent) tests.push(apply("lt", at, int(axis.extent)));
+    } else {
+      const rest = makeAxis(axis.name, axis.extent);
+      inner.push(rest);
+      by.set(axis, index(rest));
+    }
+  }
+  const where = e.where.map((w) => substitute(w, by));
+  const body = simplifyExpression(reduce(e.by, inner, [...where, ...tests], substitute(e.body, by)));
+  const partial = define(`${t.name}_parts`, [...own, ...parts], body, t.origin);
+  const again = parts.map((a) => makeAxis(a.name, a.extent));
+  const total = reduce(e.by, again, [], read(partial, [...t.axes.map(index), ...again.map(index)]));
+  return { partial, total };
+}

@@ -1,0 +1,82 @@
+// A program on its way to kernels: its root tensors with their roles, carried through every pass together.
+
+import type { Graph, Tensor, TrainingGraph } from "../ir/graph.ts";
+import { shapeOf } from "../ir/graph.ts";
+import type { Job } from "../plan/assemble.ts";
+import { pack, stretches } from "../plan/layout.ts";
+import { copyOf, optimise } from "./optimise.ts";
+
+type Pass = (roots: readonly Tensor[]) => Map<Tensor, Tensor>;
+
+/** Roots and their roles. `through` applies a pass to all of them; `settled` gives each exclusive role a tensor of its own. */
+export class Draft {
+  readonly #job: Job;
+  /** Roots that are not results but must be computed, in the order in which they are wanted. */
+  readonly #first: readonly Tensor[];
+
+  constructor(job: Job, first: readonly Tensor[]) {
+    this.#job = job;
+    this.#first = first;
+  }
+
+  job(): Job {
+    return this.#job;
+  }
+
+  roots(): readonly Tensor[] {
+    const all = [...this.#job.outputs.map((o) => o.tensor), ...this.#first, ...this.#job.updates.map((u) => u.next)];
+    return [...new Set(all)].filter((t) => t.body);
+  }
+
+  through(pass: Pass): Draft {
+    const made = pass(this.roots());
+    return this.#renamed((t) => made.get(t) ?? t);
+  }
+
+  /** After merging, one tensor may have to lie in two places, or a result be an input: such roles get copies. */
+  settled(): Draft {
+    const taken = new Set<Tensor>();
+    const own = (t: Tensor): Tensor => {
+      const mine = t.body && !taken.has(t) ? t : copyOf(t, `${t.name}_copy`);
+      taken.add(mine);
+      return mine;
+    };
+    const isGradient = new Set(this.#first);
+    const packs = this.#job.packs.map((p) => ({
+      ...p, parts: p.parts.map((part) => (isGradient.has(part.tensor) ? { ...part, tensor: own(part.tensor) } : part)),
+    }));
+    const gradients = packs.flatMap((p) => p.parts.map((x) => x.tensor)).filter((t) => taken.has(t)).reverse();
+    const updates = this.#job.updates.map((u) => ({ ...u, next: own(u.next) }));
+    const outputs = this.#job.outputs.map((o) => ({ ...o, tensor: o.tensor.body ? o.tensor : copyOf(o.tensor, o.name) }));
+    return new Draft({ ...this.#job, packs, updates, outputs }, gradients);
+  }
+
+  #renamed(now: (t: Tensor) => Tensor): Draft {
+    const job: Job = {
+      ...this.#job,
+      outputs: this.#job.outputs.map((o) => ({ ...o, tensor: now(o.tensor) })),
+      updates: this.#job.updates.map((u) => ({ ...u, next: now(u.next) })),
+      packs: this.#job.packs.map((p) => ({ ...p, parts: p.parts.map((x) => ({ ...x, tensor: now(x.tensor) })) })),
+    };
+    return new Draft(job, this.#first.map(now));
+  }
+}
+
+/** A forward pass: weights in packs, outputs, and states that stay as they are. `limit` is the longest stretch in elements. */
+export function inference(graph: Graph, limit: number): Draft {
+  const packs = stretches(graph.weights.map((w) => w.tensor), limit).map((g, i) => pack(`weights${i}`, g.tensors, g.offsets, g.length));
+  const updates = graph.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next }] : []));
+  return new Draft({ name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: graph.outputs, packs, updates, memories: [] }, []);
+}
+
+/** A training step. */
+export function differentiated(training: TrainingGraph, limit: number): Draft {
+  const { graph } = training;
+  const step = optimise(training, limit);
+  const updates = [...step.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next }] : [])), ...step.updates];
+  const memories = step.memories.map((m) => ({
+    path: `memory/${m.name}/${m.weight.path}`, flat: m.flat, offset: m.offset, shape: shapeOf(m.weight.tensor),
+  }));
+  const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories };
+  return new Draft(job, step.gradients);
+}

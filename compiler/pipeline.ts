@@ -1,0 +1,60 @@
+// From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
+
+import { differentiated, inference, type Draft } from "./passes/draft.ts";
+import { separate } from "./passes/separate.ts";
+import { share } from "./passes/share.ts";
+import { simplify } from "./passes/simplify.ts";
+import { solve } from "./passes/solve.ts";
+import { ordered } from "./ir/order.ts";
+import { sizeOf, type Graph, type Tensor, type TrainingGraph } from "./ir/graph.ts";
+import { fuse } from "./kernels/fuse.ts";
+import type { Kernel } from "./kernels/kernel.ts";
+import type { Loops } from "./kernels/loops.ts";
+import * as map from "./kernels/strategies/map.ts";
+import { splitReductions } from "./kernels/strategies/reduce.ts";
+import { assemble } from "./plan/assemble.ts";
+import type { Plan, Profile } from "./plan/plan.ts";
+
+/** Everything that compilation made, stage by stage. */
+export interface Compiled {
+  /** Definitions after differentiation, before solving. */
+  readonly grad: readonly Tensor[];
+  readonly solved: readonly Tensor[];
+  readonly kernels: readonly Kernel[];
+  readonly loops: readonly Loops[];
+  readonly plan: Plan;
+}
+
+const forward = [separate, solve, simplify, separate, share] as const;
+
+/** Compiles a network to run forwards. */
+export function compile(graph: Graph, profile: Profile): Compiled {
+  return backEnd(inference(graph, bindingElements(profile)), profile);
+}
+
+/** Compiles a training step: forward, backward, clipping and the optimiser's update. */
+export function compileTraining(training: TrainingGraph, profile: Profile): Compiled {
+  return backEnd(differentiated(training, bindingElements(profile)), profile);
+}
+
+const bindingElements = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 64;
+
+function backEnd(draft: Draft, profile: Profile): Compiled {
+  let current = draft;
+  for (const pass of forward) current = current.through(pass);
+  const solved = ordered(current.roots());
+  const lanes = { wanted: profile.lanes };
+  const split = splitReductions(current.roots(), lanes);
+  current = current.through(() => split.tensors).settled();
+  const roots = current.roots();
+  const reachable = new Set(ordered(roots));
+  const stored = new Set([...split.stored].filter((t) => reachable.has(t)));
+  const parts = Math.max(1, Math.ceil(Math.max(0, ...[...reachable].map(sizeOf)) / bindingElements(profile)));
+  const fused = fuse(roots, stored, parts > 1 ? Math.max(2, Math.floor(profile.maxBindings / parts)) : profile.maxBindings);
+  const kernels = fused.map((f): Kernel => ({
+    name: f.root.name, root: f.root, body: f.body, schedule: map.schedule(f.root, f.body, lanes), inlined: f.inlined,
+  }));
+  const loops = kernels.map(map.lower);
+  const plan = assemble(current.job(), kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), profile);
+  return { grad: ordered(draft.roots()), solved, kernels, loops, plan };
+}

@@ -1,0 +1,185 @@
+// Kernels to a plan: buffers, bindings, shaders shared by equal text, steps in order, and the named ports.
+
+import { readsOf, walk } from "../ir/rewrite.ts";
+import { index } from "../ir/expr.ts";
+import { shapeOf, sizeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
+import type { Kernel } from "../kernels/kernel.ts";
+import type { Loops } from "../kernels/loops.ts";
+import { invariant } from "../report/diagnostic.ts";
+import { lineColumn } from "../source.ts";
+import { emit, type Binding } from "../wgsl/emit.ts";
+import type { Pack } from "./layout.ts";
+import { assign } from "./memory.ts";
+import type { BufferSpec, Kept, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
+import { orderLaunches } from "./schedule-steps.ts";
+
+/** What a plan is made from, besides its kernels. */
+export interface Job {
+  readonly name: string;
+  readonly inputs: readonly Tensor[];
+  readonly weights: readonly Weight[];
+  readonly states: readonly { readonly path: string; readonly tensor: Tensor; readonly start: Start }[];
+  readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
+  readonly packs: readonly Pack[];
+  /** Values replaced by the step: the kernel of `next` writes where `now` lies. */
+  readonly updates: readonly { readonly now: Tensor; readonly next: Tensor }[];
+  /** Parts of flat values that are ports of their own. */
+  readonly memories: readonly { readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[] }[];
+}
+
+const bytesOf = (t: Tensor): number => Math.max(1, sizeOf(t)) * 4;
+
+export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], profile: Profile): Plan {
+  const nextOf = new Map(job.updates.map((u) => [u.next, u.now]));
+  const inPlace = new Map<Tensor, Tensor>();
+  for (const { kernel } of kernels) {
+    const now = nextOf.get(kernel.root);
+    if (now && onlyOwnPoints(kernel, now)) inPlace.set(kernel.root, now);
+  }
+  const inPack = new Map(job.packs.flatMap((p) => p.parts.map((part) => [part.tensor, { pack: p, offset: part.offset }])));
+  const overwrites = new Map([...inPlace].map(([next, now]) => {
+    const pack = job.packs.find((p) => p.flat === now);
+    return [next, [now, ...(pack?.parts.map((p) => p.tensor) ?? [])]];
+  }));
+  const behind = new Map(job.packs.map((p) => [p.flat, p.parts.map((x) => x.tensor)]));
+  const order = orderLaunches(kernels.map((k) => ({ writes: k.kernel.root, reads: k.loops.reads })), behind, overwrites);
+
+  // Storage: kept values have buffers of their own, the rest share by liveness.
+  const buffers: BufferSpec[] = [];
+  const slices = new Map<Tensor, Slice>();
+  const keep = (t: Tensor): Slice => {
+    const known = slices.get(t);
+    if (known) return known;
+    const buffer = buffers.push({ name: t.name, bytes: bytesOf(t), kept: true, origin: provenance(t.origin) }) - 1;
+    const slice = { buffer, offset: 0, bytes: bytesOf(t) };
+    slices.set(t, slice);
+    return slice;
+  };
+  for (const p of job.packs) {
+    const whole = keep(p.flat);
+    for (const part of p.parts) slices.set(part.tensor, { buffer: whole.buffer, offset: part.offset * 4, bytes: bytesOf(part.tensor) });
+  }
+  for (const t of job.inputs) keep(t);
+  for (const s of job.states) keep(s.tensor);
+  for (const u of job.updates) keep(u.now);
+  for (const [next, now] of inPlace) slices.set(next, keep(now));
+  for (const o of job.outputs) keep(o.tensor);
+  const life = new Map<Tensor, { first: number; last: number }>();
+  order.forEach((k, at) => {
+    const { kernel, loops } = kernels[k] as (typeof kernels)[number];
+    for (const t of [kernel.root, ...loops.reads]) {
+      const l = life.get(t);
+      if (l) l.last = at;
+      else life.set(t, { first: at, last: at });
+    }
+  });
+  for (const u of job.updates) {
+    const l = life.get(u.next);
+    if (l && !inPlace.has(u.next)) l.last = order.length;
+  }
+  const transient = [...life].filter(([t]) => !slices.has(t) && !inPack.has(t));
+  const assigned = assign(transient.map(([t, l]) => ({ bytes: bytesOf(t), ...l })));
+  const base = buffers.length;
+  assigned.bytes.forEach((bytes, i) => {
+    const [holder] = transient[assigned.buffer.findIndex((b, k) => b === i && bytesOf((transient[k] as [Tensor, unknown])[0]) === bytes)] as [Tensor, unknown];
+    buffers.push({ name: holder.name, bytes, kept: false, origin: provenance(holder.origin) });
+  });
+  transient.forEach(([t], i) => slices.set(t, { buffer: base + (assigned.buffer[i] as number), offset: 0, bytes: bytesOf(t) }));
+
+  const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
+  const shaders: Shader[] = [];
+  const byText = new Map<string, number>();
+  const steps: Step[] = order.map((k) => {
+    const { kernel, loops } = kernels[k] as (typeof kernels)[number];
+    const { bindings, bound } = bind(loops, slices, profile);
+    const size = Math.min(64, profile.maxInvocations);
+    const made = emit(loops, bindings, uniforms, size);
+    const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
+    const key = `${access.join()}\n${made.wgsl}`;
+    let shader = byText.get(key);
+    if (shader === undefined) {
+      shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access }) - 1;
+      byText.set(key, shader);
+    }
+    return { kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups, origin: provenance(kernel.root.origin) };
+  });
+  for (const u of job.updates) {
+    if (inPlace.has(u.next)) continue;
+    steps.push({ kind: "copy", from: slices.get(u.next) as Slice, to: slices.get(u.now) as Slice });
+  }
+
+  const port = (name: string, t: Tensor): Port => ({ name, shape: shapeOf(t), slice: slices.get(t) as Slice });
+  const kept: Kept[] = job.states.map((s) => ({ ...port(s.path, s.tensor), start: s.start }));
+  for (const m of job.memories) {
+    const whole = slices.get(m.flat) as Slice;
+    const bytes = m.shape.reduce((n, e) => n * e, 1) * 4;
+    kept.push({ name: m.path, shape: m.shape, slice: { buffer: whole.buffer, offset: m.offset * 4, bytes }, start: { kind: "constant", value: 0 } });
+  }
+  return {
+    name: job.name, buffers, shaders, steps, uniforms, uniformBytes: Math.ceil((uniforms.length * 4) / 16) * 16,
+    inputs: job.inputs.map((t) => port(t.name, t)),
+    outputs: job.outputs.map((o) => port(o.name, o.tensor)),
+    weights: job.weights.map((w) => ({ ...port(w.path, w.tensor), start: w.start })),
+    states: kept,
+    bytes: buffers.reduce((n, b) => n + b.bytes, 0),
+  };
+}
+
+/** Whether a kernel reads a tensor only at the very point it writes, so that it may write in its place. */
+function onlyOwnPoints(kernel: Kernel, now: Tensor): boolean {
+  return readsOf(kernel.body).every((r) => r.tensor !== now || r.at.every((e, k) => {
+    const axis = kernel.root.axes[k];
+    return axis !== undefined && e === index(axis);
+  }));
+}
+
+/** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */
+function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile): { bindings: Binding[]; bound: Slice[] } {
+  const groups = new Map<string, { slice: Slice; tensors: Tensor[] }>();
+  for (const t of [...loops.writes, ...loops.reads]) {
+    const slice = slices.get(t);
+    invariant(slice, () => `${t.name} has no memory`);
+    const key = `${slice.buffer}:${slice.offset}:${slice.bytes}`;
+    const group = groups.get(key);
+    if (!group) groups.set(key, { slice, tensors: [t] });
+    else if (!group.tensors.includes(t)) group.tensors.push(t);
+  }
+  const written = new Set(loops.writes.map((t) => slices.get(t)?.buffer));
+  const bindings: Binding[] = [];
+  const bound: Slice[] = [];
+  for (const { slice, tensors } of groups.values()) {
+    const limit = Math.floor(profile.maxBinding / 256) * 256;
+    const parts = Math.ceil(slice.bytes / limit);
+    const part = parts === 1 ? slice.bytes : limit;
+    // One buffer may not be bound both to read and to write, even at different places.
+    bindings.push({ tensors, access: written.has(slice.buffer) ? "read_write" : "read", part: part / 4, parts });
+    for (let p = 0; p < parts; p++) {
+      bound.push({ buffer: slice.buffer, offset: slice.offset + p * part, bytes: Math.min(part, slice.bytes - p * part) });
+    }
+  }
+  return { bindings, bound };
+}
+
+function uniformsOf(all: readonly Loops[], kernels: readonly { readonly kernel: Kernel }[]): Uniform[] {
+  const values = new Map<string, number>();
+  for (const { kernel } of kernels) collectDials(kernel, values);
+  const names = [...new Set(all.flatMap((l) => l.dials))].sort();
+  const fields: { name: string; type: "f32" | "u32"; value: number }[] = [
+    { name: "draw_step", type: "u32", value: 0 }, { name: "draw_seed", type: "u32", value: 0 },
+    ...names.map((name) => ({ name, type: "f32" as const, value: values.get(name) ?? 0 })),
+  ];
+  return fields.map((f, i) => ({ ...f, offset: i * 4 }));
+}
+
+function collectDials(kernel: Kernel, values: Map<string, number>): void {
+  walk(kernel.body, (e) => {
+    if (e.kind === "dial") values.set(e.dial.name, e.dial.value);
+  });
+}
+
+/** A place in the text, for the runtime's messages. */
+export function provenance(origin: Origin): Provenance {
+  if (!origin.span) return { file: "", line: 0, column: 0, path: origin.path };
+  const { line, column } = lineColumn(origin.span.file, origin.span.start);
+  return { file: origin.span.file.path, line, column, path: origin.path };
+}

@@ -1,0 +1,194 @@
+// The device that plans run on: opened with all it can give, watched for errors, closed for good.
+
+import { availableParallelism } from "node:os";
+import { Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
+import type { Profile, Provenance } from "../compiler/plan/plan.ts";
+import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type Attempt, type FoundAdapter } from "./adapters/find.ts";
+import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
+import { Pipelines } from "./pipelines.ts";
+
+export interface DeviceOptions {
+  /** Defaults to the variable NETC_ADAPTER, then to `auto`. */
+  readonly adapter?: AdapterChoice;
+  /** Leaves the driver's index checks out; only for plans whose every index is proved. */
+  readonly unchecked?: boolean;
+}
+
+/** Limits asked for at the adapter's own value; the rest stays at WebGPU's defaults. */
+const raised = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+const wantedFeatures = ["timestamp-query", "shader-f16", "subgroups"] as const;
+
+/** The limits a report shows. */
+export const reportedLimits: readonly (keyof GPUSupportedLimits)[] = raised;
+
+/** The word for an adapter that was given, from the flag or NETC_ADAPTER; throws a finding when it is none. */
+export function adapterChoice(flag: string | undefined): AdapterChoice {
+  const variable = process.env["NETC_ADAPTER"];
+  const word = flag ?? (variable === undefined || variable === "" ? "auto" : variable);
+  const choice = adapterChoices.find((known) => known === word);
+  if (choice === undefined) throw new Fault(unknownAdapter(word, flag === undefined ? "NETC_ADAPTER" : "`--adapter`", adapterChoices));
+  return choice;
+}
+
+/** Opens a device or throws a finding that says what was tried. */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const choice = adapterChoice(options.adapter);
+  const { adapter: found, attempts } = await findAdapter(choice, { unchecked: options.unchecked ?? false });
+  if (found === undefined) throw new Fault(noAdapter(choice, attempts));
+  const requiredLimits: Record<string, number> = {};
+  for (const limit of raised) requiredLimits[limit] = found.adapter.limits[limit];
+  const requiredFeatures = wantedFeatures.filter((feature) => found.adapter.features.has(feature));
+  let gpu: GPUDevice;
+  try {
+    gpu = await found.adapter.requestDevice({ label: "netc", requiredFeatures, requiredLimits });
+  } catch (cause) {
+    throw new Fault(deviceError(messageOf(cause), `when \`${found.name}\` was opened`, undefined));
+  }
+  return new Device(found, gpu, attempts);
+}
+
+/** An open device. Errors of the GPU surface from its methods as faults with a finding. */
+export class Device {
+  readonly kind: AdapterKind;
+  readonly name: string;
+  readonly gpu: GPUDevice;
+  readonly attempts: readonly Attempt[];
+  readonly profile: Profile;
+  readonly pipelines: Pipelines;
+  #lost: Diagnostic | undefined;
+  #uncaptured: string[] = [];
+  #closed = false;
+
+  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[]) {
+    this.kind = found.kind;
+    this.name = found.name;
+    this.gpu = gpu;
+    this.attempts = attempts;
+    const { limits } = gpu;
+    this.profile = {
+      maxBinding: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+      maxBindings: limits.maxStorageBuffersPerShaderStage,
+      maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxGroups: limits.maxComputeWorkgroupsPerDimension,
+    };
+    this.pipelines = new Pipelines(this);
+    gpu.addEventListener("uncapturederror", (event) => {
+      // Else Dawn prints the error itself.
+      event.preventDefault();
+      this.#uncaptured.push(event.error.message);
+    });
+    void gpu.lost.then(({ message }) => {
+      this.#lost = deviceLost(message, "while it was in use", undefined);
+    });
+  }
+
+  /** Whether kernels run on the processor, where memory is the machine's and lanes are few. */
+  get software(): boolean {
+    return this.kind !== "gpu";
+  }
+
+  /** Kernels that truly run at once on a software device; undefined for a GPU, which does not say. */
+  get cores(): number | undefined {
+    return this.software ? availableParallelism() : undefined;
+  }
+
+  /**
+   * Refuses an allocation before the driver is asked for it: a software driver takes what it is asked for
+   * and the machine dies of it. Nine tenths of what is free may be taken.
+   */
+  admit(bytes: number, what: string, origin: Provenance | undefined): void {
+    if (!this.software) return;
+    const free = process.availableMemory();
+    if (bytes > 0.9 * free) throw new Fault(outOfMemory(`${what} needs ${bytesText(bytes)} of memory`, free, this.name, origin));
+  }
+
+  /**
+   * Runs `body` and throws what the GPU had against it; `doing` ends the sentence "an error …".
+   * The body may not wait: error scopes are one stack for the whole device.
+   */
+  async guarded<T>(doing: string, body: () => T, origin?: () => Provenance | undefined): Promise<T> {
+    this.throwIfLost(doing);
+    const scopes = ["internal", "out-of-memory", "validation"] as const;
+    for (const scope of scopes) this.gpu.pushErrorScope(scope);
+    let outcome: { readonly value: T } | { readonly cause: unknown };
+    try {
+      outcome = { value: body() };
+    } catch (cause) {
+      outcome = { cause };
+    }
+    const errors = await Promise.all(scopes.map(() => this.gpu.popErrorScope().catch(() => null)));
+    const error = errors.find((scope) => scope !== null);
+    // Dawn settles the promises of a lost device before it says that the device is lost.
+    if (error || "cause" in outcome) await afterEvents();
+    if ("cause" in outcome && outcome.cause instanceof Fault) throw outcome.cause;
+    this.throwIfLost(doing, origin?.());
+    if (error) {
+      if (isOutOfMemory(error)) throw new Fault(outOfMemory(`the device ran out of memory ${doing}`, undefined, this.name, origin?.()));
+      throw new Fault(deviceError(error.message, doing, origin?.()));
+    }
+    this.throwIfTold(doing, origin?.());
+    if ("cause" in outcome) throw new Fault(deviceError(messageOf(outcome.cause), doing, origin?.()));
+    return outcome.value;
+  }
+
+  /** Throws when the device is gone. */
+  throwIfLost(doing: string, origin?: Provenance): void {
+    if (this.#closed) throw new Error(`internal: the device is used ${doing} after it was closed`);
+    if (this.#lost !== undefined) throw new Fault(deviceLost(this.#lost.facts[0] ?? "", doing, origin));
+  }
+
+  /** Throws errors that the GPU reported outside every guard. */
+  throwIfTold(doing: string, origin?: Provenance): void {
+    const [first] = this.#uncaptured.splice(0);
+    if (first !== undefined) throw new Fault(deviceError(first, doing, origin));
+  }
+
+  /** Waits until all submitted work is done. */
+  async idle(doing = "while work was awaited", origin?: () => Provenance | undefined): Promise<void> {
+    await this.awaited(this.gpu.queue.onSubmittedWorkDone(), doing, origin);
+  }
+
+  /** Waits for a promise of the GPU; a device that is lost meanwhile is a finding. */
+  async awaited<T>(promise: Promise<T>, doing: string, origin?: () => Provenance | undefined): Promise<T> {
+    try {
+      const value = await promise;
+      await afterEvents();
+      this.throwIfLost(doing, origin?.());
+      this.throwIfTold(doing, origin?.());
+      return value;
+    } catch (cause) {
+      if (cause instanceof Fault) throw cause;
+      await afterEvents();
+      this.throwIfLost(doing, origin?.());
+      throw new Fault(deviceError(messageOf(cause), doing, origin?.()));
+    }
+  }
+
+  /** Frees everything. The process then ends by itself. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.pipelines.clear();
+    this.gpu.destroy();
+  }
+}
+
+const afterEvents = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Dawn's error classes are globals in a browser only. */
+const isOutOfMemory = (error: GPUError): boolean => error.constructor.name === "GPUOutOfMemoryError";
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message || cause.name : String(cause);
+}

@@ -1,0 +1,230 @@
+// Runs a plan on a device: its buffers, its kernels, and the values that go in and come out.
+
+import { invariant } from "../compiler/report/diagnostic.ts";
+import type { Kept, Plan, Port, Provenance, Uniform } from "../compiler/plan/plan.ts";
+import type { Device } from "./device.ts";
+import { checkPlan } from "./plan-check.ts";
+import { allocate, compile, prepare } from "./preparation.ts";
+import { firstOrigin, record, rehearse, type Prepared } from "./recording.ts";
+import { startValues } from "./random.ts";
+import { timeDispatches, type DispatchTime } from "./timing.ts";
+import { Downloads, stretchOf, upload, usage, type Stretch } from "./transfer.ts";
+
+export interface SessionOptions {
+  /** Called as kernels are compiled: how many of how many are ready. */
+  readonly onCompiled?: (done: number, total: number) => void;
+}
+
+/** Dispatches per command buffer: a lost device is told to this many kernels. */
+const perSubmit = 64;
+
+/** A plan with its buffers on a device. Calls take effect in the order they are made. */
+export class Session {
+  readonly device: Device;
+  readonly plan: Plan;
+  readonly #buffers: readonly GPUBuffer[];
+  readonly #uniforms: GPUBuffer;
+  readonly #uniformValues: DataView<ArrayBuffer>;
+  readonly #uniformByName: ReadonlyMap<string, Uniform>;
+  readonly #steps: readonly Prepared[];
+  readonly #downloads: Downloads;
+  readonly #inputs: ReadonlyMap<string, Port>;
+  readonly #outputs: ReadonlyMap<string, Port>;
+  readonly #weights: ReadonlyMap<string, Kept>;
+  readonly #states: ReadonlyMap<string, Kept>;
+  #uniformsChanged = true;
+  #lastRun: Promise<void> = Promise.resolve();
+  #unfinished: Provenance | undefined;
+
+  private constructor(device: Device, plan: Plan, buffers: readonly GPUBuffer[], uniforms: GPUBuffer, steps: readonly Prepared[]) {
+    this.device = device;
+    this.plan = plan;
+    this.#buffers = buffers;
+    this.#uniforms = uniforms;
+    this.#steps = steps;
+    this.#downloads = new Downloads(device);
+    this.#inputs = byName(plan.inputs);
+    this.#outputs = byName(plan.outputs);
+    this.#weights = byName(plan.weights);
+    this.#states = byName(plan.states);
+    this.#uniformByName = byName(plan.uniforms);
+    this.#uniformValues = new DataView(new ArrayBuffer(uniforms.size));
+    for (const { name, value } of plan.uniforms) this.setUniform(name, value);
+  }
+
+  /** Allocates and compiles everything a plan needs; all buffers begin as zeros. */
+  static async create(device: Device, plan: Plan, options: SessionOptions = {}): Promise<Session> {
+    device.throwIfLost(`before \`${plan.name}\` was loaded`);
+    checkPlan(plan, device);
+    const pipelines = await compile(device, plan, options);
+    const buffers = await allocate(device, plan);
+    try {
+      const uniforms = await device.guarded("when the uniform buffer was allocated", () =>
+        device.gpu.createBuffer({ label: "uniforms", size: Math.max(16, Math.ceil(plan.uniformBytes / 16) * 16), usage: usage.uniform | usage.copyTarget }));
+      const steps = await prepare(device, plan, pipelines, buffers, uniforms);
+      await rehearse(device, steps);
+      const session = new Session(device, plan, buffers, uniforms, steps);
+      await session.#clear();
+      return session;
+    } catch (cause) {
+      for (const buffer of buffers) buffer.destroy();
+      throw cause;
+    }
+  }
+
+  /** Zeroes every buffer, then gives weights and states their first values: a pure function of `seed` and their paths. */
+  async initialise(seed: number): Promise<void> {
+    await this.#clear();
+    for (const { name, start, slice } of [...this.plan.weights, ...this.plan.states]) {
+      if (start.kind === "constant" && start.value === 0) continue;
+      upload(this.device, this.#stretch(slice), startValues(start, slice.bytes / 4, seed, name));
+    }
+    await this.device.idle(`while the weights of \`${this.plan.name}\` were filled`);
+  }
+
+  /** Gives an input its value. */
+  write(name: string, values: Float32Array): void {
+    this.#put("input", this.#inputs, name, values);
+  }
+
+  setWeights(path: string, values: Float32Array): void {
+    this.#put("weight", this.#weights, path, values);
+  }
+
+  readWeights(path: string): Promise<Float32Array<ArrayBuffer>> {
+    return this.#get("weight", this.#weights, path);
+  }
+
+  setState(path: string, values: Float32Array): void {
+    this.#put("state", this.#states, path, values);
+  }
+
+  readState(path: string): Promise<Float32Array<ArrayBuffer>> {
+    return this.#get("state", this.#states, path);
+  }
+
+  /** Sets a uniform from the next run on. */
+  setUniform(name: string, value: number): void {
+    const uniform = find("uniform", this.#uniformByName, name);
+    if (uniform.type === "u32") this.#uniformValues.setUint32(uniform.offset, value, true);
+    else this.#uniformValues.setFloat32(uniform.offset, value, true);
+    this.#uniformsChanged = true;
+  }
+
+  /** Queues all steps. Returns when they are accepted and the run before is done; `read` or `device.idle()` waits for the results. */
+  async run(): Promise<void> {
+    const doing = `while \`${this.plan.name}\` ran`;
+    await this.#lastRun;
+    this.device.throwIfLost(doing, this.#unfinished ?? firstOrigin(this.#steps));
+    const parts: { readonly commands: GPUCommandBuffer; readonly origin: Provenance | undefined }[] = [];
+    const done: Promise<void>[] = [];
+    await this.device.guarded(doing, () => {
+      this.#sendUniforms();
+      for (let at = 0; at < this.#steps.length; at += perSubmit) {
+        const steps = this.#steps.slice(at, at + perSubmit);
+        parts.push({ commands: record(this.device, steps, this.plan.name), origin: firstOrigin(steps) });
+      }
+      this.#unfinished = parts[0]?.origin;
+      parts.forEach(({ commands }, i) => {
+        this.device.gpu.queue.submit([commands]);
+        const finished = this.device.gpu.queue.onSubmittedWorkDone();
+        done.push(finished.then(() => { this.#unfinished = parts[i + 1]?.origin; }, () => undefined));
+      });
+    }, () => this.#unfinished);
+    this.#lastRun = Promise.all(done).then(() => undefined);
+  }
+
+  /** The value of an output when all that was queued has run. */
+  read(name: string): Promise<Float32Array<ArrayBuffer>> {
+    return this.#get("output", this.#outputs, name);
+  }
+
+  /** Several outputs in one transfer. */
+  async readMany(names: readonly string[]): Promise<ReadonlyMap<string, Float32Array<ArrayBuffer>>> {
+    const stretches = names.map((name) => this.#stretch(find("output", this.#outputs, name).slice));
+    const values = await this.#downloads.read(stretches, `while outputs of \`${this.plan.name}\` were read`, () => this.#unfinished);
+    return new Map(names.map((name, i) => [name, values[i] ?? new Float32Array(0)]));
+  }
+
+  /** Takes over all weights, and the states that both have, from a session on the same device. */
+  async copyWeights(from: Session): Promise<void> {
+    invariant(from.device === this.device, () => "weights are copied between two devices");
+    const weights = this.plan.weights.map((to) => ({ to, source: find("weight", from.#weights, to.name) }));
+    const states = this.plan.states.flatMap((to) => {
+      const source = from.#states.get(to.name);
+      return source === undefined ? [] : [{ to, source }];
+    });
+    const pairs = [...weights, ...states].map(({ to, source }) => {
+      invariant(source.slice.bytes === to.slice.bytes, () => `\`${to.name}\` is [${to.shape.join(", ")}] in one plan and [${source.shape.join(", ")}] in the other`);
+      return { from: from.#stretch(source.slice), to: this.#stretch(to.slice) };
+    });
+    await this.device.guarded(`while weights were copied to \`${this.plan.name}\``, () => {
+      const encoder = this.device.gpu.createCommandEncoder({ label: "copy weights" });
+      for (const { from: a, to: b } of pairs) encoder.copyBufferToBuffer(a.buffer, a.offset, b.buffer, b.offset, a.bytes);
+      this.device.gpu.queue.submit([encoder.finish()]);
+    });
+  }
+
+  /** Runs once with a clock around each dispatch; undefined where the device has no clock. */
+  async profileRun(): Promise<readonly DispatchTime[] | undefined> {
+    this.#sendUniforms();
+    return timeDispatches(this.device, this.#steps, `while \`${this.plan.name}\` was timed`);
+  }
+
+  /**
+   * Fills every buffer that is not kept with NaN, or with `value`, so that a kernel that
+   * reads what nothing wrote shows in the outputs.
+   */
+  poison(value = Number.NaN): void {
+    this.plan.buffers.forEach((spec, buffer) => {
+      if (!spec.kept) upload(this.device, this.#stretch({ buffer, offset: 0, bytes: spec.bytes }), new Float32Array(spec.bytes / 4).fill(value));
+    });
+  }
+
+  /** Frees the buffers. Kernels stay with the device for other sessions. */
+  destroy(): void {
+    this.#downloads.destroy();
+    for (const buffer of [...this.#buffers, this.#uniforms]) buffer.destroy();
+  }
+
+  #stretch(slice: Port["slice"]): Stretch {
+    return stretchOf(this.#buffers, slice);
+  }
+
+  #put(kind: string, ports: ReadonlyMap<string, Port>, name: string, values: Float32Array): void {
+    const { slice, shape } = find(kind, ports, name);
+    invariant(values.byteLength === slice.bytes, () => `${kind} \`${name}\` is [${shape.join(", ")}], ${values.length} values were given`);
+    this.device.throwIfLost(`while ${kind} \`${name}\` was written`);
+    upload(this.device, this.#stretch(slice), values);
+  }
+
+  async #get(kind: string, ports: ReadonlyMap<string, Port>, name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { slice } = find(kind, ports, name);
+    const [values] = await this.#downloads.read([this.#stretch(slice)], `while ${kind} \`${name}\` was read`, () => this.#unfinished);
+    return values ?? new Float32Array(0);
+  }
+
+  #sendUniforms(): void {
+    if (!this.#uniformsChanged) return;
+    this.device.gpu.queue.writeBuffer(this.#uniforms, 0, this.#uniformValues.buffer);
+    this.#uniformsChanged = false;
+  }
+
+  async #clear(): Promise<void> {
+    await this.device.guarded(`while the buffers of \`${this.plan.name}\` were cleared`, () => {
+      const encoder = this.device.gpu.createCommandEncoder({ label: "clear" });
+      for (const buffer of this.#buffers) encoder.clearBuffer(buffer);
+      this.device.gpu.queue.submit([encoder.finish()]);
+    });
+  }
+}
+
+function byName<T extends { readonly name: string }>(all: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(all.map((one) => [one.name, one]));
+}
+
+function find<T>(kind: string, all: ReadonlyMap<string, T>, name: string): T {
+  const found = all.get(name);
+  invariant(found !== undefined, () => `the plan has no ${kind} \`${name}\`; it has ${[...all.keys()].join(", ") || "none"}`);
+  return found;
+}

@@ -1,0 +1,139 @@
+// Evaluation of folders and files: pairing, refusals, and numbers that can be worked out by hand.
+
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { command } from "../../cli/commands/evaluate.ts";
+import { terminalOn } from "../../cli/terminal.ts";
+import { Fault } from "../../compiler/report/diagnostic.ts";
+import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
+import { readVolume, writeLabels } from "../../runtime/data/nifti.ts";
+import type { StoredGrid } from "../../runtime/data/volume.ts";
+import { evaluate } from "../../runtime/infer/evaluate.ts";
+import { scoresOf } from "../../runtime/train/metrics.ts";
+
+const sample = "tests/data/Dataset001_TotalSegSample";
+const labels = join(sample, "labelsTs");
+const scratch = mkdtempSync(join(tmpdir(), "evaluate-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+const predictions = join(scratch, "predictions");
+beforeEach(() => {
+  rmSync(predictions, { recursive: true, force: true });
+  cpSync(labels, predictions, { recursive: true });
+});
+
+function refusal(run: () => unknown): readonly Diagnostic[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof Fault) return error.findings;
+    throw error;
+  }
+  throw new Error("nothing was wrong");
+}
+
+/** Rewrites one prediction, values and grid. */
+function change(file: string, value: (old: number) => number, grid: (old: StoredGrid) => StoredGrid = (old) => old): void {
+  const { volume } = readVolume(join(predictions, file));
+  writeLabels(join(predictions, file), Uint8Array.from(volume.data, value), grid(volume.stored));
+}
+
+describe("folders", () => {
+  it("a perfect prediction scores 1, absent classes nothing", () => {
+    const { cases, classes, warnings } = evaluate(predictions, labels);
+    expect(warnings).toEqual([]);
+    expect(classes).toEqual(["background", "bone", "muscle", "liver", "bowel", "kidney"]);
+    expect(cases.map((one) => [one.name, ...one.counts.slice(1).map((c) => scoresOf(c).dice)])).toEqual([["ct_007", 1, 1, null, 1, null], ["ct_008", 1, 1, 1, 1, 1]]);
+  });
+  it("a class that is missed scores 0 and one taken for another is counted on both sides", () => {
+    change("ct_008.nii.gz", (old) => (old === 3 ? 4 : old));
+    const [, second] = evaluate(predictions, labels).cases;
+    const dice = second?.counts.map((c) => scoresOf(c).dice);
+    expect(dice?.[3]).toBe(0);
+    expect(dice?.[4]).toBeCloseTo(2 * 16119 / (2 * 16119 + 2864), 12);
+  });
+  it("a missing prediction is named", () => {
+    rmSync(join(predictions, "ct_007.nii.gz"));
+    expect(refusal(() => evaluate(predictions, labels))).toMatchObject([{ code: "N1031", headline: "one case has no prediction: ct_007" }]);
+  });
+  it("a prediction too many is left out", () => {
+    cpSync(join(predictions, "ct_007.nii.gz"), join(predictions, "ct_009.nii.gz"));
+    const { cases, warnings } = evaluate(predictions, labels);
+    expect(cases.length).toBe(2);
+    expect(warnings).toMatchObject([{ code: "W1058", headline: "one prediction has no label: ct_009" }]);
+  });
+  it("another shape is an error with both sizes, another place a warning", () => {
+    const { volume } = readVolume(join(labels, "ct_007.nii.gz"));
+    writeLabels(join(predictions, "ct_007.nii.gz"), new Uint8Array(60 * 101 * 28), { ...volume.stored, size: [60, 101, 28] });
+    expect(refusal(() => evaluate(predictions, labels))[0]).toMatchObject({ code: "N1016", headline: `${join(predictions, "ct_007.nii.gz")} does not have the shape of its label` });
+    cpSync(join(labels, "ct_007.nii.gz"), join(predictions, "ct_007.nii.gz"));
+    const far: StoredGrid = { ...volume.stored, affine: [[3, 0, 0, 500], [0, 3, 0, 0], [0, 0, 3, 0]] };
+    change("ct_007.nii.gz", (old) => old, () => far);
+    expect(evaluate(predictions, labels).warnings).toMatchObject([{ code: "W1059" }]);
+  });
+  it("values no class has are told", () => {
+    change("ct_007.nii.gz", (old) => (old === 4 ? 77 : old));
+    expect(refusal(() => evaluate(predictions, labels))[0]).toMatchObject({ code: "N1019", headline: expect.stringContaining("77 (13242 voxels)") as string });
+  });
+  it("an empty folder and a mixture are refused", () => {
+    const empty = join(scratch, "empty");
+    mkdirSync(empty, { recursive: true });
+    expect(refusal(() => evaluate(predictions, empty))[0]?.code).toBe("N1032");
+    expect(refusal(() => evaluate(predictions, join(labels, "ct_007.nii.gz")))[0]?.code).toBe("N1032");
+    expect(refusal(() => evaluate(join(scratch, "nowhere"), labels))[0]?.code).toBe("N1006");
+  });
+});
+
+describe("files", () => {
+  it("are compared whatever their names", () => {
+    const { cases } = evaluate(join(predictions, "ct_008.nii.gz"), join(labels, "ct_008.nii.gz"));
+    expect(cases.map((one) => one.name)).toEqual(["ct_008"]);
+  });
+  it("without a data set classes are numbers", () => {
+    const alone = join(scratch, "alone", "labels");
+    cpSync(labels, alone, { recursive: true });
+    expect(readdirSync(alone).length).toBe(2);
+    expect(evaluate(predictions, alone).classes).toEqual(["0", "1", "2", "3", "4", "5"]);
+    expect(evaluate(predictions, alone, join(sample, "dataset.json")).classes[1]).toBe("bone");
+  });
+});
+
+describe("the command", () => {
+  const run = async (...argv: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> => {
+    let [out, err] = ["", ""];
+    const code = await command.run(argv, terminalOn({ write: (text) => { out += text; } }, { write: (text) => { err += text; } }, {}));
+    return { code, out, err };
+  };
+  it("prints Dice by case and all scores by class", async () => {
+    change("ct_008.nii.gz", (old) => (old === 5 ? 0 : old));
+    const { code, out, err } = await run(predictions, labels);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatchInlineSnapshot(`
+      "Dice      bone  muscle   liver   bowel  kidney    mean
+      ct_007  1.0000  1.0000     n/a  1.0000     n/a  1.0000
+      ct_008  1.0000  1.0000  1.0000  1.0000  0.0000  0.8000
+
+      mean of 2 cases    Dice     IoU  precision  recall
+      bone             1.0000  1.0000     1.0000  1.0000
+      muscle           1.0000  1.0000     1.0000  1.0000
+      liver            1.0000  1.0000     1.0000  1.0000
+      bowel            1.0000  1.0000     1.0000  1.0000
+      kidney           0.0000  0.0000        n/a  0.0000
+      all classes      0.8000  0.8000     1.0000  0.8000
+      "
+    `);
+  });
+  it("prints JSON, with null for what is not defined, and warnings elsewhere", async () => {
+    cpSync(join(predictions, "ct_007.nii.gz"), join(predictions, "more.nii.gz"));
+    const { out, err } = await run("--json", predictions, labels);
+    const json = JSON.parse(out) as { readonly metric_per_case: readonly { readonly metrics: Readonly<Record<string, { readonly Dice: number | null }>> }[]; readonly labels: unknown };
+    expect(json.metric_per_case[0]?.metrics["3"]?.Dice).toBeNull();
+    expect(json.metric_per_case[1]?.metrics["3"]?.Dice).toBe(1);
+    expect(err).toContain("warning[W1058]: one prediction has no label: more");
+  });
+  it("needs two operands", async () => {
+    await expect(run(predictions)).rejects.toThrow("2 of PREDICTED LABELS are needed, 1 given");
+  });
+});
