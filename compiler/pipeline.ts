@@ -1,6 +1,6 @@
 // From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
 
-import { differentiated, inference, type Draft } from "./passes/draft.ts";
+import { differentiated, Draft, inference } from "./passes/draft.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
@@ -35,6 +35,12 @@ export function compile(graph: Graph, profile: Profile): Compiled {
 /** Compiles a training step: forward, backward, clipping and the optimiser's update. */
 export function compileTraining(training: TrainingGraph, profile: Profile): Compiled {
   return backEnd(differentiated(training, bindingElements(profile)), profile);
+}
+
+/** Compiles bare definitions: what `outputs` say of `inputs`. */
+export function compileDefinitions(name: string, inputs: readonly Tensor[], outputs: readonly { readonly name: string; readonly tensor: Tensor }[], profile: Profile): Compiled {
+  const job = { name, inputs, weights: [], states: [], outputs, packs: [], updates: [], memories: [] };
+  return backEnd(new Draft(job, []), profile);
 }
 
 const bindingElements = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 64;

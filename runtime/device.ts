@@ -81,6 +81,7 @@ export class Device {
       maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
+      lanes: found.kind === "gpu" ? 32768 : 512,
     };
     this.pipelines = new Pipelines(this);
     gpu.addEventListener("uncapturederror", (event) => {

@@ -30,16 +30,24 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
   const order = ordered(roots);
   const stored = new Set<Tensor>([...roots, ...mustStore].filter((t) => t.body));
   decide(order, stored);
-  for (;;) {
-    const kernels = write(order, stored);
-    const tooWide = kernels.find((k) => buffersOf(k.body) + 1 > maxBuffers || readsOf(k.body).length > widest && k.inlined.length > 0);
-    const candidate = tooWide && heaviest(tooWide.root, stored);
-    if (!candidate) return kernels;
-    stored.add(candidate);
+  const made = new Map<Tensor, Fused>();
+  const open = order.filter((t) => stored.has(t));
+  for (let root = open.pop(); root; root = open.pop()) {
+    const kernel = write(root, stored);
+    const candidate = isTooWide(kernel, maxBuffers) ? heaviest(root, stored) : undefined;
+    if (candidate) {
+      // Those who had it written in already may keep it so.
+      stored.add(candidate);
+      open.push(root, candidate);
+    } else made.set(root, kernel);
   }
+  return order.flatMap((t) => made.get(t) ?? []);
 }
 
-const buffersOf = (e: Expr): number => new Set(readsOf(e).map((r) => r.tensor)).size;
+function isTooWide(kernel: Fused, maxBuffers: number): boolean {
+  const reads = readsOf(kernel.body);
+  return new Set(reads.map((r) => r.tensor)).size + 1 > maxBuffers || (reads.length > widest && kernel.inlined.length > 0);
+}
 
 /** Of the producers written into a kernel, the one with the most tensors behind it. */
 function heaviest(root: Tensor, stored: ReadonlySet<Tensor>): Tensor | undefined {
@@ -50,7 +58,7 @@ function heaviest(root: Tensor, stored: ReadonlySet<Tensor>): Tensor | undefined
       if (stored.has(r.tensor) || !r.tensor.body) all.add(r.tensor);
       else {
         const inner = behind(r.tensor);
-        if (r.tensor.axes.length > 0 && (!best || inner.size > best.count)) best = { tensor: r.tensor, count: inner.size };
+        if (!best || inner.size > best.count) best = { tensor: r.tensor, count: inner.size };
         for (const x of inner) all.add(x);
       }
     }
@@ -136,24 +144,22 @@ function weigh(body: Expr): { work: number; long: boolean } {
   return { work, long };
 }
 
-/** Writes the unstored definitions into their readers. */
-function write(order: readonly Tensor[], stored: ReadonlySet<Tensor>): readonly Fused[] {
-  return order.filter((t) => stored.has(t)).map((root) => {
-    const inlined = new Set<string>();
-    const memo = new Map<Expr, Expr>();
-    const expand = (e: Expr): Expr =>
-      mapReads(e, (r) => {
-        const body = r.tensor.body;
-        if (!body || stored.has(r.tensor)) return r;
-        const known = memo.get(r);
-        if (known) return known;
-        inlined.add(r.tensor.name);
-        const made = expand(viewed(r, body));
-        memo.set(r, made);
-        return made;
-      });
-    return { root, body: expand(root.body as Expr), inlined: [...inlined] };
-  });
+/** Writes the unstored definitions into their reader. */
+function write(root: Tensor, stored: ReadonlySet<Tensor>): Fused {
+  const inlined = new Set<string>();
+  const memo = new Map<Expr, Expr>();
+  const expand = (e: Expr): Expr =>
+    mapReads(e, (r) => {
+      const body = r.tensor.body;
+      if (!body || stored.has(r.tensor)) return r;
+      const known = memo.get(r);
+      if (known) return known;
+      inlined.add(r.tensor.name);
+      const made = expand(viewed(r, body));
+      memo.set(r, made);
+      return made;
+    });
+  return { root, body: expand(root.body as Expr), inlined: [...inlined] };
 }
 
 /** What a read of an unstored definition stands for, with what its view says of the outside. */

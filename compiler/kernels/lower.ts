@@ -34,7 +34,7 @@ export class Lowering {
   }
 
   local(prefix: string, type: Local["type"]): Local {
-    return { name: `${prefix}${this.#names++}`, type };
+    return { name: `${prefix === "_" ? "k_" : prefix}${this.#names++}`, type };
   }
 
   /** Reductions over the same axes that stand side by side in these expressions run in one nest of loops. */
@@ -219,7 +219,7 @@ export class Lowering {
     this.#guarded(now, () => {
       const [axis, ...rest] = axes;
       if (!axis) return inside();
-      const local = this.local(axis.name.replace(/[^A-Za-z]/g, "") || "k", "int");
+      const local = this.local(`${axis.name.replace(/[^A-Za-z]/g, "")}_`, "int");
       const scope: Scope = {
         binds: new Set([axis]), statements: [], holds: new Set(),
         memo: new Map([[index(axis), { kind: "local", local, type: "int" }]]),

@@ -60,7 +60,7 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
         case "store": {
           const b = at(s.into);
           out.push((bindings[b] as Binding).parts === 1
-            ? `${indent}b${b}[${value(s.at)}] = ${value(s.value)};`
+            ? `${indent}buf${b}[${value(s.at)}] = ${value(s.value)};`
             : `${indent}put${b}(${value(s.at)}, ${value(s.value)});`);
           break;
         }
@@ -77,7 +77,7 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   let number = 1;
   bindings.forEach((b, i) => {
     const type = `array<${scalar((b.tensors[0] as Tensor).type)}>`;
-    const names = b.parts === 1 ? [`b${i}`] : Array.from({ length: b.parts }, (_, p) => `b${i}_${p}`);
+    const names = b.parts === 1 ? [`buf${i}`] : Array.from({ length: b.parts }, (_, p) => `buf${i}_${p}`);
     for (const n of names) head.push(`@group(0) @binding(${number++}) var<storage, ${b.access}> ${n}: ${type};`);
     if (b.parts > 1) head.push(...partFunctions(b, i));
   });
@@ -99,10 +99,10 @@ ${out.join("\n")}
 function partFunctions(b: Binding, i: number): string[] {
   const type = scalar((b.tensors[0] as Tensor).type);
   const parts = Array.from({ length: b.parts }, (_, p) => p);
-  const load = parts.slice(0, -1).map((p) => `if (i < ${(p + 1) * b.part}) { return b${i}_${p}[i - ${p * b.part}]; }`);
-  const lines = [`fn get${i}(i: i32) -> ${type} { ${load.join(" ")} return b${i}_${b.parts - 1}[i - ${(b.parts - 1) * b.part}]; }`];
+  const load = parts.slice(0, -1).map((p) => `if (i < ${(p + 1) * b.part}) { return buf${i}_${p}[i - ${p * b.part}]; }`);
+  const lines = [`fn get${i}(i: i32) -> ${type} { ${load.join(" ")} return buf${i}_${b.parts - 1}[i - ${(b.parts - 1) * b.part}]; }`];
   if (b.access === "read_write") {
-    const store = parts.map((p) => `${p < b.parts - 1 ? `if (i < ${(p + 1) * b.part}) ` : ""}{ b${i}_${p}[i - ${p * b.part}] = v; }`);
+    const store = parts.map((p) => `${p < b.parts - 1 ? `if (i < ${(p + 1) * b.part}) ` : ""}{ buf${i}_${p}[i - ${p * b.part}] = v; }`);
     lines.push(`fn put${i}(i: i32, v: ${type}) { ${store.join(" else ")} }`);
   }
   return lines;
@@ -120,7 +120,7 @@ function emitValue(v: Value, at: (t: Tensor) => number, bindings: readonly Bindi
     case "uniform": return `dials.${v.name.replace(/\W/g, "_")}`;
     case "load": {
       const b = at(v.from);
-      return (bindings[b] as Binding).parts === 1 ? `b${b}[${go(v.at)}]` : `get${b}(${go(v.at)})`;
+      return (bindings[b] as Binding).parts === 1 ? `buf${b}[${go(v.at)}]` : `get${b}(${go(v.at)})`;
     }
     case "draw":
       functions.add("draw");

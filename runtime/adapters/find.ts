@@ -1,5 +1,6 @@
 // Finds the adapter to compute on: a real GPU, the system's software Vulkan, or the embedded one.
 
+import { catching } from "./chatter.ts";
 import { embeddedDriver, privateFolder } from "./embedded.ts";
 import { findLoader } from "./loader.ts";
 import { installedDrivers } from "./manifests.ts";
@@ -86,22 +87,55 @@ async function ask(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdap
   } catch (cause) {
     return `Dawn could not be loaded: ${firstLine(cause)}`;
   }
-  const instance = create(dawnFlags(switches));
-  // Adapters and devices do not keep their instance alive, and Dawn crashes in its event loop once it is collected.
-  instances.add(instance);
-  const adapter = await instance.requestAdapter({ powerPreference: "high-performance", forceFallbackAdapter: kind !== "gpu" });
-  if (adapter === null) return kind === "gpu" ? "no GPU that Dawn accepts" : "no software driver that Dawn accepts";
-  const software = isSoftware(adapter.info);
-  if (kind === "gpu" && software) return "only a software driver";
-  if (kind !== "gpu" && !software) return "only a real GPU";
-  return { kind, name: nameOf(adapter.info), adapter };
+  // Dawn's own notion of a fallback adapter leaves out Mesa's, so that one is asked for by name.
+  const names = kind === "system" && process.platform === "linux" ? ["llvmpipe", "SwiftShader"] : [undefined];
+  let said = "";
+  for (const name of names) {
+    const answer = await request(() => {
+      const instance = create(dawnFlags(switches, name));
+      // Adapters and devices do not keep their instance alive, and Dawn crashes in its event loop once it is collected.
+      instances.add(instance);
+      return instance.requestAdapter({ powerPreference: "high-performance", forceFallbackAdapter: kind === "system" && name === undefined });
+    });
+    said += answer.said;
+    if (answer.adapter === undefined) continue;
+    const software = isSoftware(answer.adapter.info);
+    if (kind === "gpu" && software) return "only a software driver";
+    return { kind, name: nameOf(answer.adapter.info), adapter: answer.adapter };
+  }
+  const reason = reasonIn(said);
+  return `${kind === "gpu" ? "no GPU" : "no software driver"} that Dawn accepts${reason === undefined ? "" : ` (${reason})`}`;
 }
 
-function dawnFlags(switches: DawnSwitches): string[] {
+interface Answer {
+  readonly adapter: GPUAdapter | undefined;
+  readonly said: string;
+}
+
+/** Dawn looks for adapters, and prints, before it returns its promise; an unknown name it refuses by throwing. */
+async function request(ask: () => Promise<GPUAdapter | null>): Promise<Answer> {
+  const { value, said } = catching(async () => {
+    try {
+      return await ask();
+    } catch {
+      return null;
+    }
+  });
+  return { adapter: (await value) ?? undefined, said };
+}
+
+/** The most telling line of what Dawn printed. */
+function reasonIn(said: string): string | undefined {
+  const lines = said.split("\n").filter((line) => line.startsWith("Warning: ") && !line.includes("artificially reduced"));
+  return lines.at(-1)?.slice("Warning: ".length);
+}
+
+function dawnFlags(switches: DawnSwitches, name: string | undefined): string[] {
+  const named = name === undefined ? [] : [`adapter=${name}`];
   const enable = switches.unchecked ? ["disable_robustness"] : [];
   // Dawn rounds timestamps to 0.1 ms against spying by web pages; here they are for profiles.
   const disable = ["timestamp_quantization"];
-  return [...(enable.length > 0 ? [`enable-dawn-features=${enable.join(",")}`] : []), `disable-dawn-features=${disable.join(",")}`];
+  return [...named, ...(enable.length > 0 ? [`enable-dawn-features=${enable.join(",")}`] : []), `disable-dawn-features=${disable.join(",")}`];
 }
 
 function isSoftware(info: GPUAdapterInfo): boolean {

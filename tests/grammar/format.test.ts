@@ -47,7 +47,7 @@ describe("format", () => {
         fc.pre(parse({ path: "t.net", text }).findings.length === 0);
         await holds(text);
       }),
-      { numRuns: Number(process.env["FORMAT_RUNS"] ?? 150) },
+      { numRuns: Number(process.env["FORMAT_RUNS"] ?? 60) },
     );
   });
 

@@ -29,7 +29,7 @@ function many(part: fc.Arbitrary<Pieces>, least: number, most: number, separator
 const lower = fc.constantFrom("x", "near", "out", "data", "max", "sum", "as_is", "from", "like", "_", "a_long_name_for_a_value").map(free);
 const upper = fc.constantFrom("C", "N", "Conv", "MedNeXtBlock", "GroupNorm").map(free);
 const name = fc.oneof(lower, upper);
-const leaf = fc.oneof(name, fc.constantFrom("1", "1_000", "0.5", "1e-6", '"a text"', "true", "false").map(free));
+const leaf = fc.oneof(name, fc.constantFrom("1", "1_000", "0.5", "1e-6", '"text"', "true", "false").map(free));
 
 const { expr, element, binder } = fc.letrec<Record<"expr" | "stage" | "choice" | "sum" | "range" | "postfix" | "element" | "binder" | "arg", Pieces>>((tie) => ({
   expr: fc.oneof({ depthSize: "small", withCrossShrink: true }, leaf, tie("choice"), all(tie("choice"), many(all("|>", tie("stage")), 1, 4, ""))),
@@ -61,7 +61,8 @@ const { expr, element, binder } = fc.letrec<Record<"expr" | "stage" | "choice" |
     leaf,
     all("(", many(tie("expr"), 1, 2), ")"),
     all(name, fc.constant(glued("(")), many(tie("arg"), 0, 4, ",", true), ")"),
-    all(name, fc.constant(glued("[")), many(tie("element"), 1, 3), "]"),
+    // After a reducer's name this would be a reduction.
+    all(fc.constantFrom("x", "near", "C").map(free), fc.constant(glued("[")), many(tie("element"), 1, 3), "]"),
     all(name, ".", name),
     all("sum", fc.constant(glued("[")), many(tie("binder"), 1, 3), maybe(all("where", many(tie("element"), 1, 2))), "] (", tie("expr"), ")"),
     all("[", many(tie("element"), 0, 4, ",", true), "]"),

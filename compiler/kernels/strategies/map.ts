@@ -66,7 +66,7 @@ export function lower(kernel: Kernel): Loops {
     if (a.extent === 1) return;
     const number: Value = { kind: "number", value: a.extent, type: "int" };
     const last = coarse.slice(0, coarse.length - 1 - i).every((b) => b.extent === 1);
-    const local: Local = { name: `${a.name.replace(/[^A-Za-z]/g, "") || "i"}_${coarse.length - 1 - i}`, type: "int" };
+    const local: Local = { name: `at${coarse.length - 1 - i}_${a.name.replace(/[^A-Za-z]/g, "")}`, type: "int" };
     statements.push({ kind: "let", local, value: last ? rest : { kind: "apply", fn: "imod", args: [rest, number], type: "int" } });
     bound.set(a, { kind: "local", local, type: "int" });
     if (!last) rest = { kind: "apply", fn: "idiv", args: [rest, number], type: "int" };

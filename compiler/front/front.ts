@@ -1,0 +1,10 @@
+// The front end: from texts to graphs.
+
+export { load, relative, standard, type Module, type Program, type Reader } from "./program.ts";
+export { instantiate, type Instance, type Options } from "./instantiate.ts";
+export { prepareInference, prepareTraining, type Prepared, type PreparedGraph, type RunOptions, type RunSettings } from "./training.ts";
+export { type DataSettings, type Setting, type Word } from "./settings.ts";
+export { runChecks } from "./checks.ts";
+export { check } from "./check.ts";
+export { tree, type Branch } from "./report.ts";
+export { officialNames, ourNames, parseNames, type NameTable } from "./names.ts";

@@ -1,0 +1,213 @@
+// What a `train`, an `infer` or a `data` says, as plain values for the trainer.
+
+import type { Body, Item, Run, Statement, Term } from "../../grammar/ast.ts";
+import type { Code, Diagnostic } from "../report/diagnostic.ts";
+import type { Span } from "../source.ts";
+import { fault, finding, newEnv, type Env } from "./env.ts";
+import { evaluate } from "./evaluate.ts";
+import { nearest } from "./nearest.ts";
+import type { Module } from "./program.ts";
+import { describe, show, type Value } from "./values.ts";
+import { bare } from "./walk.ts";
+
+/** A word with arguments, as in `clip(-160, 240)`, or a plain value. */
+export type Setting = number | boolean | string | readonly Setting[] | Word;
+
+export interface Word {
+  readonly name: string;
+  readonly args: readonly Setting[];
+  readonly named: Readonly<Record<string, Setting>>;
+}
+
+/** A data set as the language describes it. */
+export interface DataSettings {
+  readonly name: string;
+  readonly classes: readonly string[];
+  readonly settings: Readonly<Record<string, Setting>>;
+}
+
+/** The words each setting takes; a setting that is absent takes plain values. */
+const vocabulary: Readonly<Record<string, readonly string[]>> = {
+  augment: ["rotate", "zoom", "mirror", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "shift", "turn"],
+  start: ["upkern", "weights"],
+  stop: ["patience"],
+  best: ["validate"],
+  blend: ["gaussian", "uniform"],
+  mirror: ["all", "none"],
+  precision: ["half", "single"],
+  prepare: ["clip", "standardize_intensity", "standardize", "rescale", "percentiles"],
+  split: ["folds", "all"],
+};
+
+const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
+  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror"],
+  infer: ["data", "window", "overlap", "blend", "mirror", "batch", "precision"],
+};
+
+const ofData: readonly string[] = ["images", "labels", "folder", "classes", "channels", "spacing", "prepare", "split"];
+
+/** Settings that are understood but not acted on yet. */
+const notYet: ReadonlySet<string> = new Set(["augment", "start", "stop", "best", "precision", "mirror"]);
+
+/** A statement of a run with the run it stands in; `like` may have brought it from another. */
+export interface Entry {
+  readonly term: Term;
+  readonly span: Span;
+}
+
+/** The statements of a run, those of the run it is `like` first. */
+export interface Entries {
+  readonly settings: ReadonlyMap<string, Entry>;
+  readonly dials: ReadonlyMap<string, Entry>;
+  /** Definitions that other statements of the run use. */
+  readonly aids: ReadonlyMap<string, Entry>;
+}
+
+/** All that a run says, `like` followed; unknown settings are findings. */
+export function entriesOf(run: Run, module: Module, env: Env, seen: readonly Run[] = []): Entries {
+  const settings = new Map<string, Entry>();
+  const dials = new Map<string, Entry>();
+  const aids = new Map<string, Entry>();
+  if (run.like) {
+    const { like } = run;
+    const runs = module.file.items.flatMap((i) => (i.kind === "run" && i.name ? [i] : []));
+    const other = runs.find((r) => r.name?.text === like.text);
+    if (!other) {
+      const near = nearest(like.text, runs.flatMap((r) => (r.name ? [r.name.text] : [])));
+      throw fault(env, "N0803", `there is no run \`${like.text}\``, like.span, near ? `did you mean \`${near}\`?` : "");
+    }
+    if (other === run || seen.includes(other)) throw fault(env, "N0502", `\`${like.text}\` is like itself`, like.span, "");
+    const base = entriesOf(other, module, env, [...seen, run]);
+    for (const [k, v] of base.settings) settings.set(k, v);
+    for (const [k, v] of base.dials) dials.set(k, v);
+    for (const [k, v] of base.aids) aids.set(k, v);
+  }
+  for (const s of run.body.statements) enter(s, run, { settings, dials, aids }, env);
+  return { settings, dials, aids };
+}
+
+interface Open {
+  readonly settings: Map<string, Entry>;
+  readonly dials: Map<string, Entry>;
+  readonly aids: Map<string, Entry>;
+}
+
+function enter(s: Statement, run: Run, open: Open, env: Env): void {
+  if (s.kind === "turn") {
+    open.dials.set(s.name.text, { term: s.value, span: s.name.span });
+    return;
+  }
+  if (s.kind !== "define" || s.target.kind !== "one" || s.target.binders) {
+    throw fault(env, "N0803", "a run is made of settings, `name = value`", s.span, "not a setting");
+  }
+  const { text, span } = s.target.name;
+  const entry = { term: s.value, span };
+  if (ofRun[run.mode].includes(text)) open.settings.set(text, entry);
+  else if (mentioned(text, run.body, s)) open.aids.set(text, entry);
+  else throw unknownSetting(text, span, ofRun[run.mode], `\`${run.mode}\` has no setting \`${text}\``, env);
+}
+
+function mentioned(name: string, body: Body, self: Statement): boolean {
+  const pattern = new RegExp(`\\b${name}\\b`);
+  return body.statements.some((s) => s !== self && pattern.test(s.value.span.file.text.slice(s.value.span.start, s.value.span.end)));
+}
+
+function unknownSetting(text: string, span: Span, known: readonly string[], headline: string, env: Env): Error {
+  const near = nearest(text, known);
+  return fault(env, "N0803", headline, span, near ? `did you mean \`${near}\`?` : "not known", {
+    facts: [`The settings: ${known.join(", ")}.`], edit: near ? { span, text: near } : undefined,
+  });
+}
+
+/** Warnings about settings that the trainer does not act on. */
+export function unacted(entries: Entries, env: Env): readonly Diagnostic[] {
+  return [...entries.settings].flatMap(([name, entry]) => {
+    const blend = name === "blend" && !(entry.term.kind === "name" && entry.term.text === "gaussian");
+    if (!notYet.has(name) && !blend) return [];
+    const code: Code = "W0801";
+    return [finding(env, code, `\`${name}\` is not acted on yet`, entry.span, "read and checked, then left out", {
+      hint: blend ? "windows are blended by a gaussian" : undefined,
+    })];
+  });
+}
+
+/** The value of a setting: words stay words, everything else is evaluated. */
+export function settingOf(name: string, term: Term, env: Env): Setting {
+  const words = vocabulary[name];
+  const t = bare(term);
+  if (words) {
+    if (t.kind === "list") return t.items.map((e) => settingOf(name, e.term, env));
+    const head = t.kind === "call" ? t.head : t;
+    if (head.kind === "name" && words.includes(head.text)) return word(head.text, t, env);
+    if (head.kind === "name") {
+      const near = nearest(head.text, words);
+      throw fault(env, "N0804", `\`${name}\` does not know \`${head.text}\``, head.span, near ? `did you mean \`${near}\`?` : "", {
+        facts: [`It knows: ${words.join(", ")}.`], edit: near ? { span: head.span, text: near } : undefined,
+      });
+    }
+  }
+  return plain(evaluate(term, env), term.span, env);
+}
+
+function word(name: string, t: Term, env: Env): Word {
+  const args = t.kind === "call" ? t.args : [];
+  const value = (a: (typeof args)[number]): Setting => plain(evaluate(a.value, env, true), a.span, env);
+  return {
+    name,
+    args: args.filter((a) => !a.name).map(value),
+    named: Object.fromEntries(args.flatMap((a) => (a.name ? [[a.name.text, value(a)]] : []))),
+  };
+}
+
+function plain(v: Value, span: Span, env: Env): Setting {
+  switch (v.kind) {
+    case "int": case "float": case "bool": case "text": return v.value;
+    case "list": return v.items.map((x) => plain(x, span, env));
+    case "none": return "none";
+    default: throw fault(env, "N0804", `a setting is a plain value, this is ${describe(v)}`, span, "");
+  }
+}
+
+/** A data set's settings. */
+export function dataOf(item: Extract<Item, { kind: "data" }>, module: Module, outer: Env): DataSettings {
+  const env = newEnv(module, outer.world);
+  const settings: Record<string, Setting> = {};
+  for (const s of item.body.statements) {
+    if (s.kind !== "define" || s.target.kind !== "one" || s.target.binders) throw fault(env, "N0803", "a data set is made of settings, `name = value`", s.span, "");
+    const { text, span } = s.target.name;
+    if (!ofData.includes(text)) throw unknownSetting(text, span, ofData, `\`data\` has no setting \`${text}\``, env);
+    settings[text] = settingOf(text, s.value, env);
+  }
+  const { classes } = settings;
+  const names = Array.isArray(classes) ? classes.map((c) => String(c)) : [];
+  return { name: item.name.text, classes: names, settings };
+}
+
+/** A setting that is a whole number of at least one; `otherwise` where it is absent. */
+export function wholeSetting(entries: Entries, name: string, otherwise: number, env: Env): number {
+  const entry = entries.settings.get(name);
+  if (!entry) return otherwise;
+  const v = evaluate(entry.term, env);
+  if (v.kind === "int" && v.value >= (name === "seed" ? 0 : 1)) return v.value;
+  throw fault(env, "N0804", `\`${name}\` is a whole number${name === "seed" ? "" : " of at least 1"}, this is ${show(v)}`, entry.term.span, "");
+}
+
+/** A setting that is a number; undefined where it is absent. */
+export function numberSetting(entries: Entries, name: string, env: Env): number | undefined {
+  const entry = entries.settings.get(name);
+  if (!entry) return undefined;
+  const v = evaluate(entry.term, env, true);
+  if (v.kind === "int" || v.kind === "float") return v.value;
+  throw fault(env, "N0804", `\`${name}\` is a number, this is ${describe(v)}`, entry.term.span, "");
+}
+
+/** A setting that is a size, such as `patch`; undefined where it is absent. */
+export function sizeSetting(entries: Entries, name: string, env: Env): readonly number[] | undefined {
+  const entry = entries.settings.get(name);
+  if (!entry) return undefined;
+  const v = evaluate(entry.term, env);
+  if (v.kind === "list" && v.items.length > 0 && v.items.every((x) => x.kind === "int" && x.value > 0)) {
+    return v.items.map((x) => (x.kind === "int" ? x.value : 0));
+  }
+  throw fault(env, "N0804", `\`${name}\` is one number per axis, this is ${show(v)}`, entry.term.span, "e.g. `[128, 128, 128]`");
+}

@@ -1,0 +1,279 @@
+// A `train` run: the network with its loss, the optimiser, and the settings of the trainer.
+
+import type { Run } from "../../grammar/ast.ts";
+import { asReal } from "../ir/expr.ts";
+import { define, shapeOf, source, type Graph, type Output, type Tensor, type TrainingGraph } from "../ir/graph.ts";
+import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
+import { fault, finding, lazy, newEnv, newScope, newWorld, within, type Env, type World } from "./env.ts";
+import { evaluate } from "./evaluate.ts";
+import { distinct, guarded, parseTerm } from "./guard.ts";
+import { build, graphOf, outputList, targetLayer } from "./instantiate.ts";
+import { nearest } from "./nearest.ts";
+import { clipOf, optimizerOf } from "./optimizer.ts";
+import { settle } from "./pointwise.ts";
+import { find, type Program } from "./program.ts";
+import {
+  dataOf, entriesOf, numberSetting, settingOf, sizeSetting, unacted, wholeSetting, type DataSettings, type Entries, type Entry, type Setting,
+} from "./settings.ts";
+import { describe, realOf, showShape, tensorOf, whole, type Layer, type Value } from "./values.ts";
+
+/** What the command line and the data say about a run; it overrules the text. */
+export interface RunOptions {
+  readonly set?: Readonly<Record<string, string | Value>>;
+  readonly channels?: number | undefined;
+  readonly classes?: number | undefined;
+  readonly patch?: readonly number[] | undefined;
+  readonly batch?: number | undefined;
+  readonly epochs?: number | undefined;
+  readonly steps?: number | undefined;
+  readonly seed?: number | undefined;
+}
+
+/** A run in plain values. */
+export interface RunSettings {
+  /** The run's name; empty when it has none. */
+  readonly name: string;
+  readonly network: string;
+  readonly data: DataSettings | undefined;
+  readonly channels: number;
+  readonly classes: number;
+  readonly patch: readonly number[];
+  readonly batch: number;
+  readonly epochs: number;
+  readonly steps: number;
+  readonly seed: number;
+  readonly clip: number | undefined;
+  readonly optimizer: string | undefined;
+  readonly window: readonly number[];
+  readonly overlap: number;
+  /** Settings that are read and checked but not acted on. */
+  readonly others: Readonly<Record<string, Setting>>;
+}
+
+export interface Prepared {
+  readonly training: TrainingGraph | undefined;
+  readonly settings: RunSettings | undefined;
+  readonly findings: readonly Diagnostic[];
+}
+
+export interface PreparedGraph {
+  readonly graph: Graph | undefined;
+  readonly settings: RunSettings | undefined;
+  readonly findings: readonly Diagnostic[];
+}
+
+/** The training graph of a run; the first `train` of the file when no name is given. */
+export function prepareTraining(program: Program, runName: string | Run | undefined, options: RunOptions = {}): Prepared {
+  const world = newWorld(true);
+  const findings: Diagnostic[] = [];
+  const made = guarded(world, findings, () => {
+    const run = typeof runName === "object" ? runName : runOf(program, runName, ["train"]);
+    const scene = open(run, program, world, options, findings);
+    for (const [name, entry] of scene.entries.dials) turn(name, entry, scene.env);
+    return trainingOf(scene, world, program, findings);
+  });
+  findings.push(...world.findings);
+  return { training: made?.training, settings: made?.settings, findings: distinct(findings) };
+}
+
+/** The network of a run for validation and inference: no training branches, dials at their defaults, its outputs. */
+export function prepareInference(program: Program, runName: string | Run | undefined, options: RunOptions = {}): PreparedGraph {
+  const world = newWorld(false);
+  const findings: Diagnostic[] = [];
+  const made = guarded(world, findings, () => {
+    const run = typeof runName === "object" ? runName : runOf(program, runName, ["train", "infer"]);
+    const scene = open(run, program, world, options, findings);
+    const { value, inputs } = network(scene, world, program, run.mode === "infer" ? scene.settings.window : scene.settings.patch);
+    return { graph: graphOf(scene.settings.network, world, inputs, outputList(value, scene.env, run.target.span)), settings: scene.settings };
+  });
+  findings.push(...world.findings);
+  return { graph: made?.graph, settings: made?.settings, findings: distinct(findings) };
+}
+
+function runOf(program: Program, name: string | undefined, modes: readonly Run["mode"][]): Run {
+  const runs = program.main.file.items.flatMap((i) => (i.kind === "run" && modes.includes(i.mode) ? [i] : []));
+  const run = name === undefined ? runs[0] : runs.find((r) => r.name?.text === name);
+  if (run) return run;
+  const names = runs.flatMap((r) => (r.name ? [r.name.text] : []));
+  const near = name === undefined ? undefined : nearest(name, names);
+  throw new Fault(diagnostic("N0805", name === undefined ? `\`${program.main.path}\` has no \`train\`` : `\`${program.main.path}\` has no run \`${name}\``, {
+    facts: names.length > 0 ? [`Its runs: ${names.join(", ")}.`] : [],
+    hint: near ? `did you mean \`${near}\`?` : "a run begins `train name for Network(…) { … }`",
+  }));
+}
+
+interface Scene {
+  readonly run: Run;
+  readonly env: Env;
+  readonly entries: Entries;
+  readonly layer: Layer;
+  readonly settings: RunSettings;
+  readonly set: Readonly<Record<string, string | Value>>;
+}
+
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap"]);
+
+function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
+  const env = newEnv(program.main, world);
+  const written = entriesOf(run, program.main, env);
+  findings.push(...unacted(written, env));
+  const { entries, set } = overridden(written, options.set ?? {}, run);
+  const { layer, name } = targetLayer(run.target, env);
+  const dataEntry = entries.settings.get("data");
+  const data = dataEntry && dataSet(dataEntry, env);
+  const patch = options.patch ?? sizeSetting(entries, "patch", env);
+  const window = sizeSetting(entries, "window", env) ?? inferWindow(run, program, name, env) ?? patch;
+  const size = patch ?? window;
+  if (!size || !window) {
+    throw fault(env, "N0805", `this run needs \`${run.mode === "train" ? "patch" : "window"}\``, run.target.span, "how large is a piece of an image?", {
+      hint: "`patch = [128, 128, 128]`",
+    });
+  }
+  const settings: RunSettings = {
+    name: run.name?.text ?? "", network: name, data,
+    channels: options.channels ?? channelsOf(data) ?? 1,
+    classes: classesOf(layer, options, data, env, run),
+    patch: size, window,
+    batch: options.batch ?? wholeSetting(entries, "batch", run.mode === "train" ? 2 : 1, env),
+    epochs: options.epochs ?? wholeSetting(entries, "epochs", 1000, env),
+    steps: options.steps ?? wholeSetting(entries, "steps", 250, env),
+    seed: options.seed ?? wholeSetting(entries, "seed", 0, env),
+    clip: numberSetting(entries, "clip", env),
+    optimizer: undefined,
+    overlap: numberSetting(entries, "overlap", env) ?? 0.5,
+    others: Object.fromEntries(["augment", "start", "stop", "best", "precision", "mirror", "blend"].flatMap((k) => {
+      const entry = entries.settings.get(k);
+      return entry ? [[k, settingOf(k, entry.term, env)]] : [];
+    })),
+  };
+  world.dials.set("epochs", { name: "epochs", value: settings.epochs });
+  world.dials.set("steps", { name: "steps", value: settings.steps });
+  return { run, env, entries, layer, settings, set };
+}
+
+/** `--set batch=1` is a setting of the run, anything else a parameter of the network. */
+function overridden(entries: Entries, set: Readonly<Record<string, string | Value>>, run: Run): { entries: Entries; set: Readonly<Record<string, string | Value>> } {
+  const settings = new Map(entries.settings);
+  const rest: Record<string, string | Value> = {};
+  for (const [name, value] of Object.entries(set)) {
+    const { term, findings } = typeof value === "string" && settingNames.has(name) ? parseTerm(value, `--set ${name}`) : { term: undefined, findings: [] };
+    if (findings.length > 0) throw new Fault(...findings);
+    if (term) settings.set(name, { term, span: run.target.span });
+    else rest[name] = value;
+  }
+  return { entries: { ...entries, settings }, set: rest };
+}
+
+function inferWindow(run: Run, program: Program, name: string, env: Env): readonly number[] | undefined {
+  const other = program.main.file.items.find((i): i is Run => i.kind === "run" && i !== run && i.mode === "infer" && targetName(i) === name);
+  return other && sizeSetting(entriesOf(other, program.main, env), "window", env);
+}
+
+function targetName(run: Run): string | undefined {
+  const head = run.target.kind === "call" ? run.target.head : run.target;
+  return head.kind === "name" ? head.text : undefined;
+}
+
+function dataSet(entry: Entry, env: Env): DataSettings {
+  const v = evaluate(entry.term, env);
+  if (v.kind === "data") return dataOf(v.item, v.module, env);
+  throw fault(env, "N0804", `\`data\` names a data set, this is ${describe(v)}`, entry.term.span, "e.g. `data Btcv { … }`");
+}
+
+function channelsOf(data: DataSettings | undefined): number | undefined {
+  const channels = data?.settings["channels"];
+  return typeof channels === "number" ? channels : Array.isArray(channels) ? channels.length : undefined;
+}
+
+function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undefined, env: Env, run: Run): number {
+  const asked = options.classes ?? (data && data.classes.length > 0 ? data.classes.length : undefined);
+  const own = layer.given.find((g) => g.name === "classes");
+  const has = own?.value.kind === "int" ? own.value.value : undefined;
+  if (!layer.item.ports.some((p) => p.name.text === "classes")) return asked ?? has ?? 2;
+  if (has === undefined && asked === undefined) {
+    throw fault(env, "N0805", `how many classes has \`${layer.item.name.text}\`?`, run.target.span, "neither the network nor a data set says", {
+      hint: "give `classes = …`, or a `data` with class names",
+    });
+  }
+  // Independent targets have no channel for the background.
+  if (has !== undefined && asked !== undefined && has !== asked && has !== asked - 1) {
+    throw fault(env, "N0802", `the network has ${has} classes, ${data ? `\`${data.name}\` names` : "the data has"} ${asked}`, own?.span ?? run.target.span,
+      data ? `${data.classes.slice(0, 3).join(", ")}${data.classes.length > 3 ? ", …" : ""} (${asked})` : "");
+  }
+  return has ?? asked ?? 2;
+}
+
+function network(scene: Scene, world: World, program: Program, size: readonly number[]): { value: Value; inputs: readonly Tensor[] } {
+  const { layer, settings, env, run } = scene;
+  const named = layer.given.some((g) => g.name === "classes") || !layer.item.ports.some((p) => p.name.text === "classes");
+  const set = named || "classes" in scene.set ? scene.set : { ...scene.set, classes: whole(settings.classes) };
+  return build(layer, set, [[settings.batch, settings.channels, ...size]], { ...env, world }, run.target.span, program);
+}
+
+/** `dial temperature = …` in a run: the dial becomes that expression. */
+function turn(name: string, entry: Entry, env: Env): void {
+  const meaning = find(env.module, name);
+  if (meaning?.kind !== "item" || meaning.item.kind !== "dial") {
+    throw fault(env, "N0804", `there is no dial \`${name}\` here`, entry.span, "import it, or declare it: `dial name = 1`");
+  }
+  const e = realOf(evaluate(entry.term, env, true));
+  if (!e) throw fault(env, "N0804", "a dial is turned to a number", entry.term.span, "");
+  env.world.turned.set(name, e);
+}
+
+function trainingOf(scene: Scene, world: World, program: Program, findings: Diagnostic[]): { training: TrainingGraph; settings: RunSettings } {
+  const { run, entries, settings } = scene;
+  const { value, inputs } = network(scene, world, program, settings.patch);
+  const label = source("label", [settings.batch, 1, ...settings.patch], { span: run.target.span, path: "label" });
+  const env = lossEnv(scene, value, inputs, label);
+  const need = (name: string): Entry => entries.settings.get(name) ?? missing(name, scene);
+  const loss = lossOf(need("loss"), env);
+  const term = need("optimizer").term;
+  const optimizer = optimizerOf(term, env);
+  const clipTerm = entries.settings.get("clip")?.term;
+  const clip = settings.clip === undefined || !clipTerm ? undefined : clipOf(settings.clip, program.main.library, clipTerm, env);
+  // Tried once, so that mistakes show now and every dial it reads is known.
+  const tried = source("w", [1], { span: term.span, path: "w" });
+  optimizer.update(tried, tried);
+  const rate = optimizer.rate && define("rate", [], asReal(optimizer.rate), { span: term.span, path: "rate" });
+  const outputs: Output[] = [{ name: "loss", tensor: loss }, ...(rate ? [{ name: "rate", tensor: rate }] : [])];
+  const graph = graphOf(settings.network, world, [...inputs, label], outputs);
+  findings.push(...idleDials(graph, scene));
+  return { training: { graph, loss, update: optimizer.update, clip }, settings: { ...settings, optimizer: optimizer.name } };
+}
+
+function missing(name: string, { env, run }: Scene): never {
+  throw fault(env, "N0805", `this run needs \`${name}\``, run.target.span, "not given", {
+    hint: name === "loss" ? "`loss = dice_ce(logits, label, batch = false)`" : "`optimizer = adamw(lr = 1e-3)`",
+  });
+}
+
+/** Where the loss is evaluated: outputs, inputs and the label by name, then what the run defines for itself. */
+function lossEnv(scene: Scene, value: Value, inputs: readonly Tensor[], label: Tensor): Env {
+  const { env, run, entries } = scene;
+  const outputs = value.kind === "net" ? [...value.outputs] : [["y", value] as const];
+  const names: (readonly [string, Value])[] = [...inputs.map((t) => [t.name, tensorOf(t)] as const), ["label", tensorOf(label)], ...outputs];
+  const inner = within({ ...env, place: { ...env.place, path: "loss", body: "loss" } }, names, run.target.span);
+  const scope = newScope(inner.scope);
+  const made: Env = { ...inner, scope };
+  for (const [name, entry] of entries.aids) scope.names.set(name, lazy(name, entry.span, () => settle(evaluate(entry.term, made), name)));
+  return made;
+}
+
+function lossOf(entry: Entry, env: Env): Tensor {
+  const v = settle(evaluate(entry.term, env), "loss");
+  if (v.kind === "tensor" && v.tensor.axes.length === 0) return v.tensor;
+  const text = v.kind === "tensor" ? showShape(shapeOf(v.tensor)) : describe(v);
+  throw fault(env, "N0801", `the loss must be one number, this is ${text}`, entry.span, "", {
+    hint: "finish with a reduction, e.g. `y[] = mean[n, k](…)`",
+  });
+}
+
+const clock: ReadonlySet<string> = new Set(["step", "epoch", "epochs", "steps"]);
+
+function idleDials(graph: Graph, { env, entries, run, set }: Scene): readonly Diagnostic[] {
+  return graph.dials.filter((d) => !clock.has(d.name) && !entries.dials.has(d.name) && !(d.name in set)).map((d) =>
+    finding(env, "W0803", `\`${d.name}\` keeps its default while training`, { ...run.span, end: run.span.start + "train".length }, `it stays at ${d.value}`, {
+      hint: `add \`dial ${d.name} = …\``,
+    }));
+}

@@ -1,0 +1,72 @@
+// Colour, progress and tables; and what happens when the reader of a pipe goes away.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { lineProgress, logProgress, table, terminalOn } from "../../cli/terminal.ts";
+
+function sink(isTTY: boolean) {
+  const written: string[] = [];
+  return { written, isTTY, columns: 20, write: (text: string) => written.push(text) };
+}
+
+describe("colour", () => {
+  it.each([
+    [true, {}, true],
+    [false, {}, false],
+    [true, { NO_COLOR: "1" }, false],
+    [true, { TERM: "dumb" }, false],
+    [false, { FORCE_COLOR: "1" }, true],
+    [true, { NO_COLOR: "1", FORCE_COLOR: "1" }, false],
+  ])("on a terminal (%s) with %j: %s", (isTTY, env, expected) => {
+    expect(terminalOn(sink(false), sink(isTTY), env).colour).toBe(expected);
+  });
+});
+
+describe("progress", () => {
+  it("rewrites one line on a terminal, throttled and cut to its width", () => {
+    const err = sink(true);
+    let now = 0;
+    const progress = lineProgress(err, () => now);
+    progress.update("step 1");
+    progress.update("step 2");
+    now = 200;
+    progress.update("step 3 of a very long story");
+    progress.log("epoch 1 done");
+    progress.done();
+    const clear = "\r\u001b[2K";
+    expect(err.written).toEqual([`${clear}step 1`, `${clear}step 3 of a very l…`.slice(0, clear.length + 18) + "…", `${clear}epoch 1 done\nstep 3 of a very l…`, clear]);
+  });
+
+  it("writes plain lines elsewhere, a sign of life every ten seconds", () => {
+    const err = sink(false);
+    let now = 0;
+    const progress = logProgress(err, () => now);
+    progress.update("step 1");
+    now = 11_000;
+    progress.update("step 2");
+    progress.update("step 3");
+    progress.log("epoch 1 done");
+    progress.done();
+    expect(err.written).toEqual(["step 2\n", "epoch 1 done\n"]);
+  });
+});
+
+describe("table", () => {
+  it("sets columns", () => {
+    expect(table([["a", "1"], ["long", "20"]], [1])).toBe("a      1\nlong  20");
+  });
+});
+
+describe("a closed pipe", () => {
+  it("ends the command quietly", async () => {
+    const root = join(import.meta.dirname, "..", "..");
+    const child = spawn(process.execPath, ["--import", "tsx", "cli/main.ts", "--help"], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let said = "";
+    child.stderr.on("data", (text) => (said += String(text)));
+    const [code] = await once(child, "close");
+    expect([code, said]).toEqual([0, ""]);
+  });
+});
