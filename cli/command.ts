@@ -4,7 +4,7 @@ import { type Flags, type Operands, placeholder, readArguments, type Values } fr
 import { table, type Terminal } from "./terminal.ts";
 
 /** How a command ended, as the process's exit code. */
-export const exit = { done: 0, fault: 1, usage: 2, device: 3, bug: 70 } as const;
+export const exit = { done: 0, fault: 1, usage: 2, device: 3, bug: 70, interrupted: 130 } as const;
 
 /** A command, ready to run on its arguments. */
 export interface Command {

@@ -106,7 +106,10 @@ function beginsBracket(around: Node, before: Node | undefined, after: Node | und
 /** Puts a comment above the nearest node that begins a line. */
 function hoist(comment: Comment, from: Node, parents: WeakMap<object, Node>): boolean {
   let node: Node | undefined = from;
-  while (node !== undefined && !beginsLine(node)) node = parents.get(node);
+  for (; node !== undefined; node = parents.get(node)) {
+    const above = parents.get(node);
+    if (beginsLine(node) && (above === undefined || !isFirstCondition(above, node))) break;
+  }
   if (node === undefined) return false;
   util.addLeadingComment(node, comment);
   return true;

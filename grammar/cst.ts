@@ -155,38 +155,6 @@ export type PortCstChildren = {
   expr?: ExprCstNode[];
 };
 
-export interface TypeCstNode extends CstNode { name: "type"; children: TypeCstChildren; }
-export type TypeCstChildren = {
-  tensor?: TensorCstNode[];
-  Name?: IToken[];
-  LeftBracket?: IToken[];
-  RightBracket?: IToken[];
-};
-
-export interface TensorCstNode extends CstNode { name: "tensor"; children: TensorCstChildren; }
-export type TensorCstChildren = {
-  LeftBracket?: (IToken)[];
-  elements?: (ElementsCstNode)[];
-  RightBracket?: (IToken)[];
-  word?: IToken[];
-  For?: IToken[];
-  index?: IToken[];
-  In?: IToken[];
-  expr?: ExprCstNode[];
-};
-
-export interface ElementsCstNode extends CstNode { name: "elements"; children: ElementsCstChildren; }
-export type ElementsCstChildren = {
-  element: (ElementCstNode)[];
-  Comma?: (IToken)[];
-};
-
-export interface ElementCstNode extends CstNode { name: "element"; children: ElementCstChildren; }
-export type ElementCstChildren = {
-  Star?: IToken[];
-  expr: ExprCstNode[];
-};
-
 export interface ResultsCstNode extends CstNode { name: "results"; children: ResultsCstChildren; }
 export type ResultsCstChildren = {
   result?: (ResultCstNode)[];
@@ -252,18 +220,9 @@ export type TargetCstChildren = {
   RightParen?: IToken[];
 };
 
-export interface BindersCstNode extends CstNode { name: "binders"; children: BindersCstChildren; }
-export type BindersCstChildren = {
-  binder: BinderCstNode[];
-  Comma?: IToken[];
-};
-
-export interface BinderCstNode extends CstNode { name: "binder"; children: BinderCstChildren; }
-export type BinderCstChildren = {
-  Star?: IToken[];
-  sum: SumCstNode[];
-  In?: IToken[];
-  range?: RangeCstNode[];
+export interface LoneCstNode extends CstNode { name: "lone"; children: LoneCstChildren; }
+export type LoneCstChildren = {
+  expr: ExprCstNode[];
 };
 
 export interface ExprCstNode extends CstNode { name: "expr"; children: ExprCstChildren; }
@@ -441,7 +400,48 @@ export type PathCstChildren = {
   Dot?: IToken[];
 };
 
-export interface LoneCstNode extends CstNode { name: "lone"; children: LoneCstChildren; }
-export type LoneCstChildren = {
+export interface TypeCstNode extends CstNode { name: "type"; children: TypeCstChildren; }
+export type TypeCstChildren = {
+  tensor?: TensorCstNode[];
+  Name?: IToken[];
+  LeftBracket?: IToken[];
+  RightBracket?: IToken[];
+};
+
+export interface TensorCstNode extends CstNode { name: "tensor"; children: TensorCstChildren; }
+export type TensorCstChildren = {
+  LeftBracket?: (IToken)[];
+  elements?: (ElementsCstNode)[];
+  RightBracket?: (IToken)[];
+  word?: IToken[];
+  For?: IToken[];
+  index?: IToken[];
+  In?: IToken[];
+  expr?: ExprCstNode[];
+};
+
+export interface ElementsCstNode extends CstNode { name: "elements"; children: ElementsCstChildren; }
+export type ElementsCstChildren = {
+  element: (ElementCstNode)[];
+  Comma?: (IToken)[];
+};
+
+export interface ElementCstNode extends CstNode { name: "element"; children: ElementCstChildren; }
+export type ElementCstChildren = {
+  Star?: IToken[];
   expr: ExprCstNode[];
+};
+
+export interface BindersCstNode extends CstNode { name: "binders"; children: BindersCstChildren; }
+export type BindersCstChildren = {
+  binder: BinderCstNode[];
+  Comma?: IToken[];
+};
+
+export interface BinderCstNode extends CstNode { name: "binder"; children: BinderCstChildren; }
+export type BinderCstChildren = {
+  Star?: IToken[];
+  sum: SumCstNode[];
+  In?: IToken[];
+  range?: RangeCstNode[];
 };

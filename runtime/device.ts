@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import type { Profile, Provenance } from "../compiler/plan/plan.ts";
 import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type Attempt, type FoundAdapter } from "./adapters/find.ts";
+import { dozing } from "./dozing.ts";
 import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
 import { Pipelines } from "./pipelines.ts";
 
@@ -81,7 +82,7 @@ export class Device {
       maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
-      lanes: found.kind === "gpu" ? 32768 : 512,
+      lanes: found.kind === "gpu" ? 32768 : 128,
     };
     this.pipelines = new Pipelines(this);
     gpu.addEventListener("uncapturederror", (event) => {
@@ -163,7 +164,7 @@ export class Device {
   /** Waits for a promise of the GPU; a device that is lost meanwhile is a finding. */
   async awaited<T>(promise: Promise<T>, doing: string, origin?: () => Provenance | undefined): Promise<T> {
     try {
-      const value = await promise;
+      const value = await dozing(promise);
       await afterEvents();
       this.throwIfLost(doing, origin?.());
       this.throwIfTold(doing, origin?.());

@@ -3,6 +3,7 @@
 import { invariant } from "../compiler/report/diagnostic.ts";
 import type { Kept, Plan, Port, Provenance, Uniform } from "../compiler/plan/plan.ts";
 import type { Device } from "./device.ts";
+import { dozing } from "./dozing.ts";
 import { checkPlan } from "./plan-check.ts";
 import { allocate, compile, prepare } from "./preparation.ts";
 import { firstOrigin, record, rehearse, type Prepared } from "./recording.ts";
@@ -131,7 +132,7 @@ export class Session {
         done.push(finished.then(() => { this.#unfinished = parts[i + 1]?.origin; }, () => undefined));
       });
     }, () => this.#unfinished);
-    this.#lastRun = Promise.all(done).then(() => undefined);
+    this.#lastRun = dozing(Promise.all(done)).then(() => undefined);
   }
 
   /** The value of an output when all that was queued has run. */

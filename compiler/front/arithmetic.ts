@@ -25,7 +25,7 @@ export function binary(a: Value, b: Value, sides: Sides): Value {
   }
   if (isTensor(a) || isTensor(b)) {
     if (!isElement(a) || !isElement(b)) throw cannot(a, b, sides);
-    return pointwise(env, [a, b], [sides.left, sides.right], sides.span, ([x, y]) => elements(operator, x as Expr, y as Expr, sides));
+    return pointwise(env, [a, b], [sides.left, sides.right], sides.span, ([x, y]) => elements(operator, x as Expr, y as Expr, sides), operatorSpan(sides));
   }
   if (operator === "==" || operator === "!=") {
     const same = equal(a, b, sides);
@@ -39,6 +39,14 @@ export function binary(a: Value, b: Value, sides: Sides): Value {
   }
   if (isNumber(a) && isNumber(b)) return numbers(a, b, sides);
   throw cannot(a, b, sides);
+}
+
+/** The operator itself, between its two sides. */
+function operatorSpan({ operator, span, left, right }: Sides): Span {
+  const { file } = span;
+  const between = left.end <= right.start ? file.text.slice(left.end, right.start) : "";
+  const at = between.replace(/\/\/.*$/gm, (comment) => " ".repeat(comment.length)).indexOf(operator);
+  return at < 0 ? span : { file, start: left.end + at, end: left.end + at + operator.length };
 }
 
 const isTensor = (v: Value): boolean => v.kind === "tensor" || v.kind === "field";

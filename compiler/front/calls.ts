@@ -7,7 +7,7 @@ import type { Span } from "../source.ts";
 import { coerce } from "./coerce.ts";
 import { fault, force, known, lazy, type Env } from "./env.ts";
 import { evaluate } from "./evaluate.ts";
-import { suggest, nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { settle } from "./pointwise.ts";
 import { matchShape } from "./shapes.ts";
 import { describe, exprOf, shapeOfValue, show, tensorOf, wholesOf, type Given, type Value } from "./values.ts";
@@ -46,7 +46,7 @@ function takeNamed(item: Callable, g: Given, name: string, taken: Map<string, Gi
     const names = item.ports.map((p) => p.name.text);
     const near = nearest(name, names);
     const nameSpan = { file: g.span.file, start: g.span.start, end: g.span.start + name.length };
-    throw fault(env, "N0301", `\`${item.name.text}\` has no parameter \`${name}\``, nameSpan, suggest(name, names, ""), {
+    throw fault(env, "N0301", `\`${item.name.text}\` has no parameter \`${name}\``, nameSpan, near ? `did you mean \`${near}\`?` : "", {
       facts: [`Its parameters: ${item.ports.filter((p) => !isTensorPort(p)).map((p) => p.name.text).join(", ") || "none"}`],
       edit: near ? { span: nameSpan, text: near } : undefined,
     });

@@ -5,7 +5,7 @@ import type { Span } from "../source.ts";
 import { fault, type Env } from "./env.ts";
 import { evaluate } from "./evaluate.ts";
 import { describe, float, list, show, wholes, type Given, type Init, type Value } from "./values.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { termsIn } from "./walk.ts";
 
 /** The words a parameter's type may be. */

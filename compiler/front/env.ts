@@ -133,12 +133,11 @@ export function deeper(env: Env, text: string, span: Span | undefined): Place {
   return { ...env.place, trace };
 }
 
-/** The instantiation as a message shows it: at most eight levels, the middle left out. */
+/** The instantiation, innermost level first. */
 export function framesOf(trace: Trace | undefined): readonly Frame[] {
   const all: Frame[] = [];
   for (let t = trace; t; t = t.outer) all.push({ text: t.text, span: t.span });
-  if (all.length <= 8) return all;
-  return [...all.slice(0, 4), { text: `… ${all.length - 7} more`, span: undefined }, ...all.slice(-3)];
+  return all;
 }
 
 type Rest = Partial<Omit<Diagnostic, "code" | "headline" | "frames" | "labels">> & {
@@ -152,12 +151,14 @@ export function fault(env: Env, code: Code, headline: string, span: Span, label:
 
 export function finding(env: Env, code: Code, headline: string, span: Span, label: string, rest: Rest = {}): Diagnostic {
   const { also, ...others } = rest;
-  return diagnostic(code, headline, {
-    labels: [{ span, text: label }, ...(also ?? [])],
-    frames: framesOf(env.place.trace),
-    ...others,
-  });
+  const frames = framesOf(env.place.trace);
+  // What goes wrong inside the standard library is pointed at where somebody's own text calls it.
+  const own = inLibrary(span) ? frames.find((f) => f.span && !inLibrary(f.span))?.span : undefined;
+  const labels = own ? [{ span: own, text: label }, { span, text: "found here" }] : [{ span, text: label }];
+  return diagnostic(code, headline, { labels: [...labels, ...(also ?? [])], frames, ...others });
 }
+
+const inLibrary = (span: Span): boolean => span.file.path.startsWith("std:");
 
 const maxDepth = 900;
 

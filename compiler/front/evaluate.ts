@@ -9,7 +9,7 @@ import { fault, force, join, lazy, lookup, newEnv, newWorld, within, type Env, t
 import { callFn } from "./fn.ts";
 import { readAt } from "./reads.ts";
 import { callLayer } from "./instance.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { callOp } from "./op.ts";
 import { settle } from "./pointwise.ts";
 import { find, visible, type Meaning } from "./program.ts";

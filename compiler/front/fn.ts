@@ -5,7 +5,7 @@ import type { Span } from "../source.ts";
 import { openBody } from "./body.ts";
 import { deeper, fault, known, newScope, tooDeep, type Env } from "./env.ts";
 import { evaluate } from "./evaluate.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { pointwise } from "./pointwise.ts";
 import { find, type Module } from "./program.ts";
 import { describe, exprOf, scalar, shapeOfValue, type Given, type Value } from "./values.ts";

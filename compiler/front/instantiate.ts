@@ -10,7 +10,7 @@ import { fault, newEnv, newWorld, type Env, type World } from "./env.ts";
 import { evaluate } from "./evaluate.ts";
 import { distinct, guarded, parseTerm } from "./guard.ts";
 import { callLayer } from "./instance.ts";
-import { nearest, suggest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import type { Program } from "./program.ts";
 import { tree, type Branch } from "./report.ts";
 import { describe, showShape, type Given, type Layer, type Value } from "./values.ts";
@@ -91,10 +91,11 @@ function setting(layer: Layer, name: string, value: string | Value, env: Env, sp
     return undefined;
   }
   const names = [...layer.item.ports.filter((p) => !isTensorPort(p)).map((p) => p.name.text), ...dials];
+  const near = nearest(name, names);
   throw new Fault(diagnostic("N0301", `\`${layer.item.name.text}\` has no parameter \`${name}\``, {
-    labels: [{ span: layer.item.name.span, text: suggest(name, names, "set from outside") }],
+    labels: [{ span: layer.item.name.span, text: near ? `did you mean \`${near}\`?` : "set from outside" }],
     facts: [`Its parameters: ${layer.item.ports.filter((p) => !isTensorPort(p)).map((p) => p.name.text).join(", ") || "none"}`],
-    hint: nearest(name, names) ? `\`--set ${nearest(name, names)}=…\`` : undefined,
+    hint: near ? `\`--set ${near}=…\`` : undefined,
   }));
 }
 

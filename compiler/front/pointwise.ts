@@ -6,11 +6,14 @@ import type { Span } from "../source.ts";
 import { fault, type Env } from "./env.ts";
 import { exprOf, shapeOfValue, showShape, type Field, type Value } from "./values.ts";
 
-/** Applies a scalar function to tensors and numbers alike; `spans` are where the values were written. */
+/**
+ * Applies a scalar function to tensors and numbers alike; `spans` are where the values were written, `between` is the
+ * operator that joins them, if one does.
+ */
 export function pointwise(
-  env: Env, values: readonly Value[], spans: readonly Span[], span: Span, f: (elements: readonly Expr[]) => Expr,
+  env: Env, values: readonly Value[], spans: readonly Span[], span: Span, f: (elements: readonly Expr[]) => Expr, between = span,
 ): Field {
-  const shape = common(env, values, spans, span);
+  const shape = common(env, values, spans, between);
   const origin: Origin = { span, path: env.place.path };
   return { kind: "field", shape, origin, at: (at) => f(values.map((v) => element(v, at))) };
 }
@@ -64,7 +67,7 @@ function misfit(env: Env, left: readonly number[], right: readonly number[], spa
       hint = "an even kernel cannot be centred; 3 or 5 keeps the size";
     }
   }
-  return fault(env, "N0401", "these shapes do not line up", span, "these two", {
+  return fault(env, "N0401", "these shapes do not line up", span, "", {
     also: [{ span: from, text: showShape(left) }, { span: here, text: showShape(right) }], facts, hint,
   });
 }

@@ -4,7 +4,7 @@ import type { File, Item, Name } from "../../grammar/ast.ts";
 import { parse } from "../../grammar/parse.ts";
 import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
 import type { SourceFile, Span } from "../source.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { resolve } from "./resolve.ts";
 
 export type Named = Extract<Item, { kind: "const" | "dial" | "fn" | "op" | "block" | "network" | "data" }>;

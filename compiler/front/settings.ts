@@ -5,7 +5,7 @@ import type { Code, Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
 import { fault, finding, newEnv, type Env } from "./env.ts";
 import { evaluate } from "./evaluate.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import type { Module } from "./program.ts";
 import { describe, show, type Value } from "./values.ts";
 import { bare } from "./walk.ts";

@@ -8,7 +8,7 @@ import { fault, finding, lazy, newEnv, newScope, newWorld, within, type Env, typ
 import { evaluate } from "./evaluate.ts";
 import { distinct, guarded, parseTerm } from "./guard.ts";
 import { build, graphOf, outputList, targetLayer } from "./instantiate.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../report/spelling.ts";
 import { clipOf, optimizerOf } from "./optimizer.ts";
 import { settle } from "./pointwise.ts";
 import { find, type Program } from "./program.ts";

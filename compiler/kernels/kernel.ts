@@ -5,8 +5,11 @@ import type { Tensor } from "../ir/graph.ts";
 
 /** How the points of the root are dealt out. A strategy's file says what it accepts and lowers it. */
 export type Schedule =
-  /** One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and runs its reductions serially. */
-  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number> };
+  /**
+   * One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and
+   * runs its reductions serially, those along `unrolled` written out.
+   */
+  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis> };
 
 export interface Kernel {
   readonly name: string;

@@ -122,20 +122,20 @@ export class Lowering {
           if (!sum.terms.has(e)) return this.#sum(sum);
         }
         if (e.fn === "idiv" || e.fn === "imod") return this.#division(e.fn, e.args[0] as Expr, e.args[1] as Expr);
-        return this.#keep({ kind: "apply", fn: e.fn, args: e.args.map((a) => this.value(a)), type: e.type }, e.type === "int" ? "i" : "v");
+        return this.#keep({ kind: "apply", fn: e.fn, args: e.args.map((a) => this.value(a)), type: e.type }, e.type === "int" ? "j" : "v");
     }
   }
 
   /** The language floors, the hardware truncates: a dividend that can be negative is lifted by a multiple of the divisor first. */
   #division(fn: "idiv" | "imod", a: Expr, m: Expr): Value {
     const { low } = interval(a);
-    if (low >= 0) return this.#keep({ kind: "apply", fn, args: [this.value(a), this.value(m)], type: "int" }, "i");
+    if (low >= 0) return this.#keep({ kind: "apply", fn, args: [this.value(a), this.value(m)], type: "int" }, "j");
     invariant(m.kind === "number" && m.value > 0 && Number.isFinite(low), () => `cannot floor a division by ${m.kind} of what may be ${low}`);
     const lift = Math.ceil(-low / m.value);
     const raised = this.value(simplifyNode(apply("add", a, int(lift * m.value))));
     const quotient: Value = { kind: "apply", fn, args: [raised, this.value(m)], type: "int" };
     const number: Value = { kind: "number", value: lift, type: "int" };
-    return this.#keep(fn === "imod" ? quotient : { kind: "apply", fn: "sub", args: [quotient, number], type: "int" }, "i");
+    return this.#keep(fn === "imod" ? quotient : { kind: "apply", fn: "sub", args: [quotient, number], type: "int" }, "j");
   }
 
   /** A sum of whole numbers, the part that is known further out computed there. */
@@ -144,10 +144,10 @@ export class Lowering {
     const deep = new Map<Expr, number>();
     const outer = new Map<Expr, number>();
     for (const [atom, c] of sum.terms) (this.#home(atom.free) >= here ? deep : outer).set(atom, c);
-    if (deep.size === 0 || outer.size === 0) return this.#keep(this.#plain(sum), "i");
+    if (deep.size === 0 || outer.size === 0) return this.#keep(this.#plain(sum), "j");
     const base = this.value(build({ constant: sum.constant, terms: outer }));
     const rest = this.#plain({ constant: 0, terms: deep });
-    return this.#keep({ kind: "apply", fn: "add", args: [base, rest], type: "int" }, "i");
+    return this.#keep({ kind: "apply", fn: "add", args: [base, rest], type: "int" }, "j");
   }
 
   #plain(sum: Affine): Value {
@@ -265,6 +265,10 @@ export function nonzeroConditions(e: Expr): readonly Expr[] {
   const [a, b, c] = e.args as [Expr, Expr, Expr];
   switch (e.fn) {
     case "mul": return [...new Set([...nonzeroConditions(a), ...nonzeroConditions(b)])];
+    case "add": case "sub": {
+      const both = nonzeroConditions(b);
+      return nonzeroConditions(a).filter((t) => both.includes(t));
+    }
     case "neg": case "div": case "real": case "hold": return nonzeroConditions(a);
     case "select": return c === real(0) ? [...conjuncts(a), ...nonzeroConditions(b)] : [];
     default: return [];

@@ -92,7 +92,8 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   const steps: Step[] = order.map((k) => {
     const { kernel, loops } = kernels[k] as (typeof kernels)[number];
     const { bindings, bound } = bind(loops, slices, profile);
-    const size = Math.min(64, profile.maxInvocations);
+    // Few invocations are dealt out in small groups, so that every core gets some.
+    const size = Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
     const made = emit(loops, bindings, uniforms, size);
     const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
     const key = `${access.join()}\n${made.wgsl}`;

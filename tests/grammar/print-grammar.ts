@@ -13,7 +13,10 @@ const patterns: ReadonlyMap<TokenType, string> = new Map([
 
 /** The rules as the parser itself describes them. */
 export function rules(): Record<string, Rule> {
-  return new NetParser({ check: true }).getGAstProductions();
+  const all = Object.entries(new NetParser({ check: true }).getGAstProductions());
+  // The parser defines expressions first, a reader wants the file first.
+  const file = all.findIndex(([name]) => name === "file");
+  return Object.fromEntries([...all.slice(file), ...all.slice(0, file)]);
 }
 
 /** The whole of `docs/grammar.md`. */

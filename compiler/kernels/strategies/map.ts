@@ -2,59 +2,21 @@
 
 import { apply, index, int, makeAxis, type Axis, type Expr } from "../../ir/expr.ts";
 import { sizeOf, type Tensor } from "../../ir/graph.ts";
-import { readsOf, substitute, walk } from "../../ir/rewrite.ts";
+import { substitute } from "../../ir/rewrite.ts";
 import { simplifyNode } from "../../ir/simplify.ts";
 import type { Kernel, Lanes, Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement, Value } from "../loops.ts";
 import { Lowering } from "../lower.ts";
+import { chooseTile, pointsOf } from "../tile.ts";
+import { unroll } from "../unroll.ts";
 
-/** Most accumulators an invocation keeps. */
-const registers = 16;
-
-/**
- * Chooses the tile that loads least: points that differ in an axis which a read inside a reduction does not depend on
- * share that read. Tiles divide their extents, so no point needs a test.
- */
 export function schedule(root: Tensor, body: Expr, lanes: Lanes): Schedule {
-  const loads = heavyReads(body);
-  let best: { tile: Map<Axis, number>; cost: number } = { tile: new Map(), cost: cost(loads, new Map()) };
-  if (loads.length === 0) return { strategy: "map", tile: best.tile };
-  const useful = root.axes.filter((a) => a.extent > 1 && loads.some((l) => !l.has(a)));
-  const sizes = (a: Axis): number[] => [2, 3, 4, 5, 7, 8].filter((w) => a.extent % w === 0);
-  const consider = (tile: Map<Axis, number>): void => {
-    const count = points(tile);
-    if (count > registers || sizeOf(root) / count < lanes.wanted) return;
-    const c = cost(loads, tile);
-    if (c < best.cost * 0.999) best = { tile, cost: c };
-  };
-  for (const a of useful) {
-    for (const w of sizes(a)) {
-      consider(new Map([[a, w]]));
-      for (const b of useful) if (b !== a) for (const v of sizes(b)) consider(new Map([[a, w], [b, v]]));
-    }
-  }
-  return { strategy: "map", tile: best.tile };
-}
-
-const points = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
-
-/** The axes that each read inside the innermost reductions depends on, one entry per read. */
-function heavyReads(body: Expr): readonly ReadonlySet<Axis>[] {
-  const found: ReadonlySet<Axis>[] = [];
-  walk(body, (x) => {
-    if (x.kind !== "reduce") return;
-    for (const r of readsOf(x.body)) if (x.over.some((a) => r.free.has(a))) found.push(r.free);
-  });
-  return found;
-}
-
-/** Loads per output point, with one unit for the arithmetic. */
-function cost(loads: readonly ReadonlySet<Axis>[], tile: ReadonlyMap<Axis, number>): number {
-  return loads.reduce((sum, free) => sum + 1 / [...tile].reduce((n, [a, w]) => (free.has(a) ? n : n * w), 1), 1);
+  return { strategy: "map", ...chooseTile(root, body, lanes) };
 }
 
 export function lower(kernel: Kernel): Loops {
-  const { root, body } = kernel;
+  const { root } = kernel;
+  const body = unroll(kernel.body, kernel.schedule.unrolled);
   const tile = kernel.schedule.tile;
   const statements: Statement[] = [];
   const id: Local = { name: "id", type: "int" };
@@ -88,7 +50,7 @@ export function lower(kernel: Kernel): Loops {
     statements.push({ kind: "store", into: root, at: lowering.value(c.flat), value: values[i] as Value });
   });
   return {
-    name: kernel.name, invocations: sizeOf(root) / points(tile), id, body: statements,
+    name: kernel.name, invocations: sizeOf(root) / pointsOf(tile), id, body: statements,
     reads: [...lowering.reads], writes: [root], dials: [...lowering.dials], draws: lowering.draws,
   };
 }

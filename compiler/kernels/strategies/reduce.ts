@@ -7,6 +7,8 @@ import { substitute } from "../../ir/rewrite.ts";
 import { simplifyExpression } from "../../passes/simplify.ts";
 import type { Lanes } from "../kernel.ts";
 
+/** Results that one invocation of the first step may take together. */
+const together = 16;
 /** Sums shorter than this per part are not worth a second step. */
 const shortest = 32;
 
@@ -33,7 +35,7 @@ export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tenso
 function accepts(t: Tensor, e: Reduce, lanes: Lanes): Split | undefined {
   const points = sizeOf(t);
   const length = e.over.reduce((n, a) => n * a.extent, 1);
-  const parts = Math.min(Math.ceil(lanes.wanted / points), Math.floor(length / shortest));
+  const parts = Math.min(Math.ceil((lanes.wanted * together) / points), Math.floor(length / shortest));
   if (parts < 2) return undefined;
   const whole: Axis[] = [];
   let have = 1;

@@ -1,0 +1,222 @@
+// `netc train`: learns the weights of a network from a folder of images and labels.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
+import { Fault, type Diagnostic } from "../../compiler/report/diagnostic.ts";
+import { renderAll } from "../../compiler/report/render.ts";
+import { adapterChoices } from "../../runtime/adapters/find.ts";
+import { bytesText } from "../../runtime/faults.ts";
+import { openDevice, type Device } from "../../runtime/device.ts";
+import { Session } from "../../runtime/session.ts";
+import { checkpointPath, loadCheckpoint } from "../../runtime/train/checkpoint.ts";
+import { Interrupt } from "../../runtime/train/interrupt.ts";
+import type { Length } from "../../runtime/train/loop.ts";
+import { durationText } from "../../runtime/train/progress.ts";
+import { Trainer, type Outcome } from "../../runtime/train/trainer.ts";
+import { classOutput, validationSeed, type ValidationSetup } from "../../runtime/train/validate.ts";
+import { UsageError, type Values } from "../arguments.ts";
+import { command as define, exit, type Command } from "../command.ts";
+import { inferencePlan, inferenceRun, loadFile, parametersOf, trainingPlan, trainingRun, type Loaded } from "../compile.ts";
+import { changes, copySources, demandFree, demandWritable, readRecord, version, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
+import { table, type Progress, type Terminal } from "../terminal.ts";
+import { enoughClasses, prepareData, spatial, type TrainingData } from "../training-data.ts";
+
+const flags = {
+  data: { kind: "text", holds: "DIR", text: "the data set: dataset.json, imagesTr and labelsTr, as nnU-Net lays them out" },
+  out: { kind: "text", holds: "DIR", text: "the run's own folder, for checkpoints and the log", short: "o" },
+  set: { kind: "pairs", text: "a parameter of the network or a setting of the run, e.g. `--set width=16`" },
+  steps: { kind: "integer", least: 1, text: "steps of the whole run; the schedule spans them" },
+  batch: { kind: "integer", least: 1, text: "patches per step" },
+  patch: { kind: "integers", least: 1, text: "size of a patch in voxels: slices, rows, columns" },
+  seed: { kind: "integer", least: 0, text: "where all random choices begin" },
+  resume: { kind: "switch", text: "go on with the run in `--out` from its latest checkpoint" },
+  "validate-every": { kind: "integer", least: 0, text: "steps between validations, by default an epoch; 0 for none" },
+  "save-every": { kind: "integer", least: 1, text: "steps between checkpoints, by default an epoch" },
+  "hold-out": { kind: "integer", least: 0, text: "cases kept for validation; by default a fifth of ten or more, else none" },
+  adapter: { kind: "choice", of: adapterChoices, text: "the device to compute on; by default the first that works" },
+} as const;
+
+type Given = Values<typeof flags>;
+
+/** The command `train`. */
+export const command: Command = define({
+  name: "train",
+  operands: { name: "FILE RUN", least: 1, most: 2 },
+  flags,
+  details: [
+    "FILE is a .net file with a `train` run; RUN names one, by default it is the first.",
+    "Channels and classes come from dataset.json. Ctrl-C ends the run after the step and saves it (exit code 130);",
+    "the same command with `--resume` goes on from there as if nothing had happened.",
+  ].join("\n"),
+  run: async ({ values, operands }, terminal) => {
+    const { data, out } = values;
+    if (data === undefined) throw new UsageError("a data set is missing: `--data DIR`");
+    if (out === undefined) throw new UsageError("a folder for the run is missing: `--out DIR`");
+    const before = values.resume ? readRecord(out) : undefined;
+    if (before === undefined) demandFree(out);
+    // Both before anything that takes time.
+    const checkpoint = before && loadCheckpoint(out, "latest");
+    demandWritable(out);
+    const progress = terminal.progress();
+    try {
+      const plan = planRun(values, operands, { data, out }, before, terminal, progress);
+      return await withDevice(values, (device) => runOn(device, plan, checkpoint, terminal, progress));
+    } finally {
+      progress.done();
+    }
+  },
+});
+
+/** A run that is ready for a device. */
+interface Planned {
+  readonly loaded: Loaded;
+  readonly run: string | undefined;
+  readonly options: RunOptions;
+  readonly settings: RunSettings;
+  readonly training: ReturnType<typeof trainingRun>["training"];
+  readonly data: TrainingData;
+  readonly length: Length;
+  readonly out: string;
+  readonly asked: Asked;
+  readonly values: Given;
+  readonly before: RunRecord | undefined;
+}
+
+function planRun(values: Given, operands: readonly string[], { data: folder, out }: { readonly data: string; readonly out: string }, before: RunRecord | undefined, terminal: Terminal, progress: Progress): Planned {
+  const warn = (findings: readonly Diagnostic[]): void => {
+    if (findings.length > 0) terminal.say(`${renderAll(findings, terminal)}\n`);
+  };
+  const [file = "", named] = operands;
+  const asked = mergeAsked(values, before?.asked);
+  const run = named ?? (before?.run === "" ? undefined : before?.run);
+  const loaded = loadFile(file);
+  const opened = prepareData.open(folder);
+  const classes = enoughClasses(asked.set, opened.dataset);
+  const options: RunOptions = { set: asked.set, channels: opened.dataset.channels.length, classes, patch: asked.patch, batch: asked.batch, seed: asked.seed };
+  const { training, settings, warnings } = trainingRun(loaded, run, options);
+  spatial(settings);
+  warn([...loaded.warnings, ...warnings, ...opened.warnings]);
+  const data = prepareData.load(opened.dataset, { classes, seed: settings.seed, holdOut: values["hold-out"] }, before, (text) => progress.update(text));
+  warn(data.warnings);
+  const total = asked.steps ?? Math.round(settings.epochs * settings.steps);
+  const length = { total, steps: settings.steps, epochs: total / settings.steps };
+  return { loaded, run, options, settings, training, data, length, out, asked, values, before };
+}
+
+/** Flags of the first start hold for a resumed run too, unless they are given anew. */
+function mergeAsked(values: Given, before: Asked | undefined): Asked {
+  const asked = { steps: values.steps, batch: values.batch, patch: values.patch, seed: values.seed };
+  const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
+  return { ...before, ...given, set: { ...before?.set, ...values.set } };
+}
+
+async function withDevice<T>(values: Given, use: (device: Device) => Promise<T>): Promise<T> {
+  const device = await openDevice(values.adapter === undefined ? {} : { adapter: values.adapter });
+  try {
+    return await use(device);
+  } finally {
+    device.close();
+  }
+}
+
+async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeof loadCheckpoint> | undefined, terminal: Terminal, progress: Progress): Promise<number> {
+  const { loaded, run, options, settings, data, length, out, values, before } = plan;
+  progress.update("planning kernels");
+  const started = performance.now();
+  const step = trainingPlan(plan.training, device.profile).plan;
+  const onCompiled = (done: number, of: number): void => progress.update(`compiling kernels: ${done} of ${of}`);
+  const session = await Session.create(device, step, { onCompiled });
+  let validation: ValidationSetup | undefined;
+  try {
+    const validateEvery = values["validate-every"] ?? settings.steps;
+    if (validateEvery > 0) {
+      const { graph } = inferenceRun(loaded, run, { ...options, patch: settings.patch, batch: settings.batch });
+      validation = await validationOn(device, inferencePlan(graph, device.profile).plan, plan, validateEvery);
+    }
+    const compiled = (performance.now() - started) / 1000;
+    const record = recordOf(plan, parametersOf(step));
+    if (before !== undefined) {
+      const changed = changes(out, before, record, loaded.texts);
+      if (changed !== undefined) terminal.say(`${renderAll([changed], terminal)}\n`);
+    }
+    const saveEvery = values["save-every"] ?? settings.steps;
+    const meta = { netc: version(), network: settings.network, seed: settings.seed, channels: record.channels, classes: record.classes, patch: record.patch, fingerprint: data.fingerprint };
+    const trainer = new Trainer({
+      session, validation, cases: data.training, sampling: { seed: settings.seed, batch: settings.batch, patch: record.patch },
+      length, folder: out, validateEvery, saveEvery, classes: record.classes, meta, teller: progress,
+    });
+    if (checkpoint === undefined) await trainer.begin(settings.seed);
+    else trainer.resume(checkpointPath(out, "latest"), checkpoint);
+    progress.done();
+    terminal.say(`${introduction(device, plan, session, validation, { compiled, validateEvery })}\n`);
+    if (trainer.step >= length.total) {
+      terminal.print(`nothing to do: ${out} has done ${trainer.step} of ${length.total} steps; \`--steps N\` sets a later end`);
+      return exit.done;
+    }
+    mkdirSync(out, { recursive: true });
+    writeRecord(out, { ...record, sources: copySources(out, loaded.texts) });
+    return await go(trainer, plan, terminal, progress);
+  } finally {
+    validation?.session.destroy();
+    session.destroy();
+  }
+}
+
+async function go(trainer: Trainer, { length, out }: Planned, terminal: Terminal, progress: Progress): Promise<number> {
+  const interrupt = new Interrupt(process, () => progress.log("stopping after this step; once more leaves at once"), () => process.exit(exit.interrupted));
+  const started = performance.now();
+  let outcome: Outcome;
+  try {
+    outcome = await trainer.run(() => interrupt.asked);
+  } finally {
+    interrupt.dispose();
+    progress.done();
+  }
+  const best = outcome.best === undefined ? "" : `; best pseudo-Dice (running mean) ${outcome.best.score.toFixed(3)} at step ${outcome.best.step}`;
+  const took = durationText((performance.now() - started) / 1000);
+  if (outcome.step < length.total) {
+    terminal.print(`stopped after step ${outcome.step} of ${length.total}${best}\nsaved in ${out}; the same command with \`--resume\` goes on`);
+    return exit.interrupted;
+  }
+  terminal.print(`trained ${length.total} steps in ${took}${best}\nsaved in ${out}; next: \`netc predict --run ${out} -i IMAGES -o PREDICTIONS\``);
+  return exit.done;
+}
+
+async function validationOn(device: Device, plan: Parameters<typeof Session.create>[1], { settings, data, before }: Planned, every: number): Promise<ValidationSetup | undefined> {
+  const classes = data.classes.length;
+  const output = classOutput(plan, classes);
+  if (output === undefined) return undefined;
+  const cases = data.heldOut.length > 0 ? data.heldOut : data.training;
+  const seed = validationSeed(before?.seed ?? settings.seed);
+  const session = await Session.create(device, plan);
+  const [d = 1, h = 1, w = 1] = settings.patch;
+  return { session, output, cases, classes, sampling: { seed, batch: settings.batch, patch: [d, h, w] }, batches: Math.min(50, Math.ceil(every / 5)) };
+}
+
+function introduction(device: Device, { settings, data, length }: Planned, session: Session, validation: ValidationSetup | undefined, { compiled, validateEvery }: { readonly compiled: number; readonly validateEvery: number }): string {
+  const { plan } = session;
+  const watched = data.heldOut.length > 0 ? `${data.heldOut.length} held out` : "none held out";
+  const source = data.heldOut.length > 0 ? "the held-out cases" : "other patches of the training cases, as these are too few to hold any out";
+  return table([
+    ["device", `${device.name}${device.software ? ", a software device" : ""}`],
+    ["network", `${settings.network}, ${parametersOf(plan).toLocaleString("en")} parameters, ${data.classes.length} classes`],
+    ["data", `${data.name}: ${data.training.length} training case${data.training.length === 1 ? "" : "s"}, ${watched}`],
+    ["patches", `${settings.patch.join(" x ")} (slices x rows x columns), ${settings.batch} per step`],
+    ["memory", `${bytesText(plan.bytes)} for training${validation === undefined ? "" : `, ${bytesText(validation.session.plan.bytes)} for validation`}`],
+    ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],
+    ["run", `${length.total} steps, ${settings.steps} to an epoch, seed ${settings.seed}`],
+    ["validation", validation === undefined ? "none" : `pseudo-Dice every ${validateEvery} steps on ${validation.batches * validation.sampling.batch} patches of ${source}`],
+  ]);
+}
+
+function recordOf({ loaded, run, settings, data, length, asked }: Planned, parameters: number): Omit<RunRecord, "sources"> {
+  const [patch, window] = [spatial(settings), spatial({ ...settings, patch: settings.window })];
+  return {
+    format: 1, netc: version(), file: loaded.path, run: run ?? settings.name, network: settings.network, asked,
+    channels: data.channels, classes: data.classes, patch, window, overlap: settings.overlap, batch: settings.batch, seed: settings.seed,
+    total: length.total, steps: settings.steps, parameters,
+    data: { folder: data.folder, training: data.training.map(({ source }) => source.name), heldOut: data.heldOut.map(({ source }) => source.name) },
+    fingerprint: data.fingerprint,
+  };
+}

@@ -1,0 +1,84 @@
+// Pseudo-Dice: how well the network does on fixed patches while it trains, without sliding over whole images.
+
+import type { Plan, Port } from "../../compiler/plan/plan.ts";
+import { fillBatch } from "../data/patches.ts";
+import type { Indexed, Sampling } from "../data/patches.ts";
+import type { Session } from "../session.ts";
+import { addCounts, countOverlap, meanOf, scoresOf } from "./metrics.ts";
+import type { Counts } from "./metrics.ts";
+
+/** Scores of one validation. */
+export interface Validation {
+  /** Dice per class, the background's left out; null for a class that neither patches nor predictions have. */
+  readonly dice: readonly (number | null)[];
+  /** Null when no class could be scored. */
+  readonly mean: number | null;
+}
+
+/** The output that gives each class a value at every voxel of a patch; undefined where a plan has none. */
+export function classOutput(plan: Pick<Plan, "outputs" | "inputs">, classes: number): Port | undefined {
+  const [samples, , ...space] = plan.inputs[0]?.shape ?? [];
+  const wanted = [samples, classes, ...space].join();
+  return plan.outputs.find(({ shape }) => shape.join() === wanted);
+}
+
+/** The class with the largest value, voxel by voxel: [N, K, …] to [N, …]. */
+export function argmax(logits: Float32Array, samples: number, classes: number): Uint8Array {
+  const size = logits.length / (samples * classes);
+  const out = new Uint8Array(samples * size);
+  for (let sample = 0; sample < samples; sample++) {
+    const base = sample * classes * size;
+    for (let n = 0; n < size; n++) {
+      let best = 0;
+      let most = logits[base + n] ?? 0;
+      for (let k = 1; k < classes; k++) {
+        const value = logits[base + k * size + n] ?? 0;
+        if (value > most) [best, most] = [k, value];
+      }
+      out[sample * size + n] = best;
+    }
+  }
+  return out;
+}
+
+/** What it takes to validate. */
+export interface ValidationSetup {
+  /** The plan that predicts, on patches and batches of the sampling. */
+  readonly session: Session;
+  readonly output: Port;
+  readonly cases: readonly Indexed[];
+  /** Patches are the same at every validation: those of the steps 0 ..< `batches` under its seed. */
+  readonly sampling: Sampling;
+  readonly batches: number;
+  readonly classes: number;
+}
+
+/** Scores the weights of a training session. */
+export async function validate({ session, output, cases, sampling, batches, classes }: ValidationSetup, training: Session): Promise<Validation> {
+  await session.copyWeights(training);
+  const [image] = session.plan.inputs;
+  if (image === undefined) throw new Error("internal: a network without an input");
+  const images = new Float32Array(image.slice.bytes / 4);
+  const labels = new Float32Array((sampling.batch * sampling.patch[0] * sampling.patch[1] * sampling.patch[2]));
+  let counts: readonly Counts[] | undefined;
+  for (let batch = 0; batch < batches; batch++) {
+    fillBatch(cases, sampling, batch, images, labels);
+    session.write(image.name, images);
+    await session.run();
+    const logits = await session.read(output.name);
+    const found = countOverlap(argmax(logits, sampling.batch, classes), labels, classes);
+    counts = counts === undefined ? found : addCounts(counts, found);
+  }
+  const dice = (counts ?? []).slice(1).map((one) => scoresOf(one).dice);
+  return { dice, mean: meanOf(dice) };
+}
+
+/** nnU-Net's running score: a tenth of every new one. */
+export function runningScore(before: number | undefined, mean: number): number {
+  return before === undefined ? mean : 0.9 * before + 0.1 * mean;
+}
+
+/** A seed whose patches have nothing to do with those of training. */
+export function validationSeed(seed: number): number {
+  return (seed ^ 0x5f3759df) >>> 0;
+}
