@@ -1,6 +1,6 @@
 // From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
 
-import { differentiated, Draft, inference } from "./passes/draft.ts";
+import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
@@ -35,6 +35,14 @@ export function compile(graph: Graph, profile: Profile): Compiled {
 /** Compiles a training step: forward, backward, clipping and the optimiser's update. */
 export function compileTraining(training: TrainingGraph, profile: Profile): Compiled {
   return backEnd(differentiated(training, bindingElements(profile)), profile);
+}
+
+/**
+ * Compiles a network with the gradients of its loss as outputs: `grad/<weight path>` and `grad_input/<input>`. For comparing
+ * a network with another implementation of it.
+ */
+export function compileGradients(training: TrainingGraph, profile: Profile): Compiled {
+  return backEnd(gradients(training, bindingElements(profile)), profile);
 }
 
 /** Compiles bare definitions: what `outputs` say of `inputs`. */

@@ -30,8 +30,9 @@ const raised = [
 
 const wantedFeatures = ["timestamp-query", "shader-f16", "subgroups"] as const;
 
-/** The limits a report shows. */
-export const reportedLimits: readonly (keyof GPUSupportedLimits)[] = raised;
+/** The limits and features a report shows. */
+export const reportedLimits: readonly (typeof raised)[number][] = raised;
+export const reportedFeatures: readonly GPUFeatureName[] = wantedFeatures;
 
 /** The word for an adapter that was given, from the flag or NETC_ADAPTER; throws a finding when it is none. */
 export function adapterChoice(flag: string | undefined): AdapterChoice {

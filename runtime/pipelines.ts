@@ -3,6 +3,7 @@
 import { Fault } from "../compiler/report/diagnostic.ts";
 import type { Provenance, Shader } from "../compiler/plan/plan.ts";
 import type { Device } from "./device.ts";
+import { dozing } from "./dozing.ts";
 import { shaderRefused } from "./faults.ts";
 
 /** A kernel ready to run, and the layout that its bind groups must have. */
@@ -59,7 +60,7 @@ export class Pipelines {
     if (invalid !== null) throw new Fault(await refusal(shader, module, invalid.message, origin));
     try {
       const made = gpu.createComputePipelineAsync({ label: shader.name, layout: layout.pipeline, compute: { module, entryPoint: "main" } });
-      return { pipeline: await made, layout: layout.group };
+      return { pipeline: await dozing(made), layout: layout.group };
     } catch (cause) {
       this.#device.throwIfLost(doing, origin);
       throw new Fault(shaderRefused(shader.name, cause instanceof Error ? cause.message : String(cause), undefined, origin));

@@ -1,9 +1,8 @@
 // `netc train`: learns the weights of a network from a folder of images and labels.
 
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
-import { Fault, type Diagnostic } from "../../compiler/report/diagnostic.ts";
+import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
 import { adapterChoices } from "../../runtime/adapters/find.ts";
 import { bytesText } from "../../runtime/faults.ts";
@@ -197,7 +196,8 @@ async function validationOn(device: Device, plan: Parameters<typeof Session.crea
 function introduction(device: Device, { settings, data, length }: Planned, session: Session, validation: ValidationSetup | undefined, { compiled, validateEvery }: { readonly compiled: number; readonly validateEvery: number }): string {
   const { plan } = session;
   const watched = data.heldOut.length > 0 ? `${data.heldOut.length} held out` : "none held out";
-  const source = data.heldOut.length > 0 ? "the held-out cases" : "other patches of the training cases, as these are too few to hold any out";
+  const patches = validation === undefined ? 0 : validation.batches * validation.sampling.batch;
+  const source = data.heldOut.length > 0 ? `${patches} patches of the held-out cases` : `${patches} other patches of the training cases, as none are held out`;
   return table([
     ["device", `${device.name}${device.software ? ", a software device" : ""}`],
     ["network", `${settings.network}, ${parametersOf(plan).toLocaleString("en")} parameters, ${data.classes.length} classes`],
@@ -206,7 +206,7 @@ function introduction(device: Device, { settings, data, length }: Planned, sessi
     ["memory", `${bytesText(plan.bytes)} for training${validation === undefined ? "" : `, ${bytesText(validation.session.plan.bytes)} for validation`}`],
     ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],
     ["run", `${length.total} steps, ${settings.steps} to an epoch, seed ${settings.seed}`],
-    ["validation", validation === undefined ? "none" : `pseudo-Dice every ${validateEvery} steps on ${validation.batches * validation.sampling.batch} patches of ${source}`],
+    ["validation", validation === undefined ? "none" : `pseudo-Dice every ${validateEvery} steps on ${source}`],
   ]);
 }
 

@@ -4,7 +4,9 @@ import type { Graph, Tensor, TrainingGraph } from "../ir/graph.ts";
 import { shapeOf } from "../ir/graph.ts";
 import type { Job } from "../plan/assemble.ts";
 import { pack, stretches } from "../plan/layout.ts";
+import { differentiate } from "./differentiate.ts";
 import { copyOf, optimise } from "./optimise.ts";
+import { separate } from "./separate.ts";
 
 type Pass = (roots: readonly Tensor[]) => Map<Tensor, Tensor>;
 
@@ -79,4 +81,19 @@ export function differentiated(training: TrainingGraph, limit: number): Draft {
   }));
   const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories };
   return new Draft(job, step.gradients);
+}
+
+/** The network forwards, and the gradients of its loss by every weight and input as outputs. */
+export function gradients(training: TrainingGraph, limit: number): Draft {
+  const { graph, loss } = training;
+  const made = separate([loss, ...graph.outputs.map((o) => o.tensor), ...graph.states.flatMap((s) => s.next ?? [])]);
+  const now = (t: Tensor): Tensor => made.get(t) as Tensor;
+  const targets = [...graph.weights.map((w) => w.tensor), ...graph.inputs];
+  const slopes = differentiate(now(loss), targets);
+  const outputs = [
+    ...graph.outputs.map((o) => ({ name: o.name, tensor: now(o.tensor) })),
+    ...graph.weights.map((w) => ({ name: `grad/${w.path}`, tensor: slopes.get(w.tensor) as Tensor })).reverse(),
+    ...graph.inputs.map((t) => ({ name: `grad_input/${t.name}`, tensor: slopes.get(t) as Tensor })),
+  ];
+  return inference({ ...graph, outputs, states: graph.states.map((s) => ({ ...s, next: s.next && now(s.next) })) }, limit);
 }

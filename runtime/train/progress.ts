@@ -43,7 +43,8 @@ export function progressLine({ step, total, loss, scores, secondsPerStep }: Stan
     `step ${step}/${total}`,
     ...(loss === undefined ? [] : [`loss ${loss.toFixed(4)}`]),
     ...(scores.length === 0 ? [] : [scoreText(scores)]),
-    ...(secondsPerStep === undefined ? [] : [`${durationText(secondsPerStep)}/step`, `${durationText(secondsPerStep * (total - step))} left`]),
+    ...(secondsPerStep === undefined ? [] : [`${durationText(secondsPerStep)}/step`]),
+    ...(secondsPerStep === undefined || step >= total ? [] : [`${durationText(secondsPerStep * (total - step))} left`]),
   ].join("  ");
 }
 

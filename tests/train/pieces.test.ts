@@ -1,0 +1,113 @@
+// The parts of training that need no device: progress texts, splits, logs, dials, interrupts.
+
+import { EventEmitter } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { splitCases } from "../../runtime/train/hold-out.ts";
+import { Interrupt } from "../../runtime/train/interrupt.ts";
+import { appendLog, trimLog } from "../../runtime/train/log.ts";
+import { dialsAt } from "../../runtime/train/loop.ts";
+import { durationText, progressLine, Smoothed } from "../../runtime/train/progress.ts";
+import { argmax, runningScore, validationSeed } from "../../runtime/train/validate.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "netc-pieces-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("progress", () => {
+  it("tells times with two digits", () => {
+    expect([0.035, 0.9999, 1.94, 9.99, 61, 100, 3600, 12_000, 400_000].map(durationText)).toEqual(["35 ms", "1.0 s", "1.9 s", "10 s", "61 s", "2 min", "1 h", "3 h 20 min", "5 days"]);
+  });
+
+  it("tells what is left, and nothing of it at the end", () => {
+    const scores = [{ name: "bone", dice: 0.5 }, { name: "liver", dice: null }];
+    expect(progressLine({ step: 10, total: 40, loss: 0.51234, scores, secondsPerStep: 2 })).toBe("step 10/40  loss 0.5123  bone 0.500  liver n/a  2.0 s/step  60 s left");
+    expect(progressLine({ step: 40, total: 40, loss: 1, scores: [], secondsPerStep: 2 })).toBe("step 40/40  loss 1.0000  2.0 s/step");
+    expect(progressLine({ step: 0, total: 40, loss: undefined, scores: [], secondsPerStep: undefined })).toBe("step 0/40");
+  });
+
+  it("smooths without a bias to zero at the beginning", () => {
+    const loss = new Smoothed(0.9);
+    expect(loss.value).toBeUndefined();
+    loss.add(3);
+    expect(loss.value).toBeCloseTo(3, 12);
+    loss.add(1);
+    expect(loss.value).toBeCloseTo((0.9 * 3 + 1) / 1.9, 12);
+  });
+});
+
+describe("held-out cases", () => {
+  const names = Array.from({ length: 12 }, (_, n) => `case_${n}`);
+
+  it("are a fifth of ten or more, none of fewer, and never all", () => {
+    expect(splitCases(names, undefined, 0).heldOut).toHaveLength(2);
+    expect(splitCases(names.slice(0, 9), undefined, 0).heldOut).toEqual([]);
+    expect(splitCases(names.slice(0, 2), 5, 0).training).toHaveLength(1);
+    expect(splitCases(names, 0, 0).heldOut).toEqual([]);
+  });
+
+  it("depend on the seed alone, and share no case with those for training", () => {
+    const { training, heldOut } = splitCases(names, 4, 7);
+    expect(splitCases(names, 4, 7).heldOut).toEqual(heldOut);
+    expect([...training, ...heldOut].sort()).toEqual([...names].sort());
+    const others = Array.from({ length: 10 }, (_, seed) => splitCases(names, 4, seed).heldOut.join());
+    expect(new Set(others).size).toBeGreaterThan(5);
+  });
+});
+
+describe("the log", () => {
+  it("grows by lines and loses those after a step, broken ones too", () => {
+    const path = join(folder, "log.jsonl");
+    appendLog(path, { step: 1, loss: 2 });
+    appendLog(path, { step: 2, loss: 1 });
+    appendLog(path, { step: 2, mean: 0.5 });
+    appendLog(path, { step: 3, loss: 0.5 });
+    writeFileSync(path, `${readFileSync(path, "utf8")}{"step":4,"lo`);
+    trimLog(path, 2);
+    expect(readFileSync(path, "utf8")).toBe('{"step":1,"loss":2}\n{"step":2,"loss":1}\n{"step":2,"mean":0.5}\n');
+  });
+
+  it("says N1007 where it cannot be written", () => {
+    expect(() => appendLog(join(folder, "missing", "log.jsonl"), { step: 1 })).toThrow(/N1007/);
+  });
+});
+
+describe("dials", () => {
+  it("count steps done and whole epochs", () => {
+    expect(dialsAt(25, { total: 100, steps: 10, epochs: 10 }, 3)).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 25, draw_seed: 3 });
+  });
+});
+
+describe("interrupts", () => {
+  it("ask once, then leave; afterwards nobody listens", () => {
+    const signals = new EventEmitter();
+    const seen: string[] = [];
+    const interrupt = new Interrupt(signals, () => seen.push("first"), () => seen.push("again"));
+    expect(interrupt.asked).toBe(false);
+    signals.emit("SIGINT");
+    expect(interrupt.asked).toBe(true);
+    signals.emit("SIGTERM");
+    expect(seen).toEqual(["first", "again"]);
+    interrupt.dispose();
+    expect(signals.listenerCount("SIGINT") + signals.listenerCount("SIGTERM")).toBe(0);
+  });
+});
+
+describe("pseudo-Dice", () => {
+  it("takes the first of the largest classes", () => {
+    // Two samples, three classes, two voxels.
+    const logits = Float32Array.of(1, 5, 2, 5, 0, 0, -3, 0, -2, 0, -1, 9);
+    expect([...argmax(logits, 2, 3)]).toEqual([1, 0, 2, 2]);
+  });
+
+  it("runs with a tenth of the new score, on patches of a seed of their own", () => {
+    expect(runningScore(undefined, 0.5)).toBe(0.5);
+    expect(runningScore(0.5, 1)).toBeCloseTo(0.55, 12);
+    expect(validationSeed(0)).not.toBe(0);
+    expect(validationSeed(1)).not.toBe(validationSeed(2));
+  });
+});
