@@ -14,7 +14,10 @@ export const commands: readonly Entry[] = [
   { name: "check", summary: "Tell what is wrong with .net files.", load: () => import("./commands/check.ts") },
   { name: "fmt", summary: "Bring .net files into their one form.", load: () => import("./commands/fmt.ts") },
   { name: "explain", summary: "Explain the code of a message, with a wrong and a right example.", load: () => import("./commands/explain.ts") },
+  { name: "show", summary: "Print any stage of the compiler: definitions, gradients, kernels, shaders, plan.", load: () => import("./commands/show.ts") },
+  { name: "params", summary: "Count a network's parameters, multiply-adds and bytes.", load: () => import("./commands/params.ts") },
   { name: "train", summary: "Learn the weights of a network from images and labels.", load: () => import("./commands/train.ts") },
   { name: "predict", summary: "Label images with a trained network.", load: () => import("./commands/predict.ts") },
+  { name: "evaluate", summary: "Compare predicted label maps with true ones.", load: () => import("./commands/evaluate.ts") },
   { name: "devices", summary: "List what there is to compute on, and what is used.", load: () => import("./commands/devices.ts") },
 ];

@@ -69,7 +69,7 @@ function detailsOf(found: FoundAdapter | undefined): Pick<Row, "features" | "lim
 
 function reasonFor(choice: string, byDefault: boolean, kind: string): string {
   if (choice !== "auto") return byDefault ? `NETC_ADAPTER is ${choice}` : `--adapter ${choice}`;
-  return kind === "gpu" ? "a real GPU comes first" : kind === "system" ? "there is no GPU" : "there is no GPU and no software Vulkan in the system";
+  return kind === "gpu" ? "a real GPU comes first" : kind === "system" ? "there is no GPU" : "there is no GPU and no software Vulkan of the system that works";
 }
 
 function describe({ kind, features, limits }: Row, why: string): string {

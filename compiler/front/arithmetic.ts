@@ -3,9 +3,9 @@
 import type { BinaryOperator } from "../../grammar/ast.ts";
 import { apply, real, type Expr } from "../ir/expr.ts";
 import type { Span } from "../source.ts";
-import { fault, type Env } from "./env.ts";
+import { fault } from "./env.ts";
 import { pointwise } from "./pointwise.ts";
-import { describe, exprOf, float, list, scalar, show, shapeOfValue, truth, whole, type Value } from "./values.ts";
+import { describe, exprOf, float, list, scalar, show, shapeOfValue, truth, whole, type Env, type Value } from "./values.ts";
 
 interface Sides {
   readonly env: Env;

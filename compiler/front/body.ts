@@ -2,12 +2,12 @@
 
 import type { Body, Statement, Target, Term } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
-import { fault, force, join, lazy, type Env, type Lazy, type Place } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, force, join, lazy } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { family, type Case } from "./family.ts";
 import { part } from "./op.ts";
 import { settle } from "./pointwise.ts";
-import { describe, shapeOfValue, tensorOf, type Value } from "./values.ts";
+import { describe, shapeOfValue, tensorOf, type Env, type Lazy, type Place, type Value } from "./values.ts";
 import { stateOf, weightOf } from "./weights.ts";
 import { aliasesIn, isUpper, partsOfTerm } from "./walk.ts";
 

@@ -4,11 +4,11 @@ import { apply, asReal, draw, evaluate, type Expr, type Primitive } from "../ir/
 import { shapeOf, sizeOf } from "../ir/graph.ts";
 import type { Span } from "../source.ts";
 import { binary } from "./arithmetic.ts";
-import { fault, type Env } from "./env.ts";
+import { fault } from "./env.ts";
 import { pointwise, settle } from "./pointwise.ts";
 import { reshape } from "./reshape.ts";
 import {
-  describe, exprOf, float, list, scalar, shapeOfValue, show, truth, whole, wholes, wholesOf, type Given, type Init, type Value,
+  describe, exprOf, float, list, scalar, shapeOfValue, show, truth, whole, wholes, wholesOf, type Env, type Given, type Init, type Value,
 } from "./values.ts";
 
 /** Scalar functions of one number; they map over tensors. */

@@ -5,12 +5,12 @@ import { define, shapeOf, source } from "../ir/graph.ts";
 import { asReal } from "../ir/expr.ts";
 import type { Span } from "../source.ts";
 import { coerce } from "./coerce.ts";
-import { fault, force, known, lazy, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, force, known, lazy } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { nearest } from "../report/spelling.ts";
 import { settle } from "./pointwise.ts";
 import { matchShape } from "./shapes.ts";
-import { describe, exprOf, shapeOfValue, show, tensorOf, wholesOf, type Given, type Value } from "./values.ts";
+import { describe, exprOf, shapeOfValue, show, tensorOf, wholesOf, type Env, type Given, type Value } from "./values.ts";
 
 /** Whatever has ports. */
 export type Callable = Op | Block | Network;

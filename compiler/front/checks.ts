@@ -1,10 +1,11 @@
 // `check` items: statements about networks that must be true while compiling.
 
 import type { Diagnostic } from "../report/diagnostic.ts";
-import { finding, newEnv, newWorld } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { finding, newEnv } from "./env.ts";
+import { newWorld } from "./world.ts";
+import { evaluate } from "./evaluating.ts";
 import { distinct, guarded } from "./guard.ts";
-import type { Module } from "./program.ts";
+import type { Module } from "./module.ts";
 import { describe, show } from "./values.ts";
 import type { Term } from "../../grammar/ast.ts";
 

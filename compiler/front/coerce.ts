@@ -2,14 +2,14 @@
 
 import type { Type } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
-import { fault, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
-import { describe, float, list, show, wholes, type Given, type Init, type Value } from "./values.ts";
+import { fault } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
+import { describe, float, list, show, wholes, type Env, type Given, type Init, type Value } from "./values.ts";
 import { nearest } from "../report/spelling.ts";
 import { termsIn } from "./walk.ts";
 
 /** The words a parameter's type may be. */
-export const staticTypes: ReadonlySet<string> = new Set(["int", "float", "bool", "text", "size", "layer", "init"]);
+const staticTypes: ReadonlySet<string> = new Set(["int", "float", "bool", "text", "size", "layer", "init"]);
 
 type Static = Extract<Type, { kind: "static" }>;
 

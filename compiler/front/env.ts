@@ -1,94 +1,19 @@
-// Where an expression is evaluated: its scope, the place of instantiation, and what the graph has gathered so far.
+// Scopes, definitions on demand, and findings with the instantiation that led to them.
 
-import type { Item, Term } from "../../grammar/ast.ts";
-import type { Dial, Expr } from "../ir/expr.ts";
-import type { State, Tensor, Weight } from "../ir/graph.ts";
 import { diagnostic, Fault, type Code, type Diagnostic, type Frame } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
-import type { Module } from "./program.ts";
-import type { Value } from "./values.ts";
+import type { Module } from "./module.ts";
+import type { Env, Lazy, Place, Scope, Trace, Value, World } from "./values.ts";
 
-/** A definition, evaluated when first asked for. */
-export interface Lazy {
-  readonly name: string;
-  readonly span: Span;
-  state: "todo" | "busy" | "done";
-  value: Value | undefined;
-  readonly make: () => Value;
-}
-
-export interface Scope {
-  readonly parent: Scope | undefined;
-  readonly names: Map<string, Lazy>;
-}
-
-/** One level of the instantiation, outwards from the innermost. */
-export interface Trace {
-  readonly text: string;
-  readonly span: Span | undefined;
-  readonly outer: Trace | undefined;
-  readonly depth: number;
-}
-
-/** Everything one graph gathers while it is built. */
-export interface World {
-  readonly training: boolean;
-  readonly weights: Map<string, Weight>;
-  readonly states: Map<string, { tensor: Tensor; current: Tensor; path: string; start: State["start"]; updated: boolean }>;
-  readonly dials: Map<string, Dial>;
-  /** Dials that a run replaces by a schedule. */
-  readonly turned: Map<string, Expr>;
-  readonly constants: Map<Item, Lazy>;
-  readonly findings: Diagnostic[];
-  /** The names of the definitions being evaluated, for the message about a circle. */
-  readonly busy: Lazy[];
-  sites: number;
-  instances: number;
-  entries: number;
-  depth: number;
-  /** The deepest place reached, to name it should the stack run out. */
-  deepest: Trace | undefined;
-}
-
-/** Where weights made now get their names. */
-export interface Place {
-  /** The path of the equation that is being evaluated. */
-  readonly path: string;
-  /** The path of the body it stands in, under which `as` names live. */
-  readonly body: string;
-  /** True in a family's equation or a repeat: then `as` names belong to `path`. */
-  readonly many: boolean;
-  /** The call whose name adds nothing to the path, being the only one of its body. */
-  readonly transparent: Term | Span | undefined;
-  /** Paths already taken, to tell calls apart. */
-  readonly used: Set<string>;
-  /** In a `shared` layer: a weight that exists already is used again. */
-  readonly shared: boolean;
-  readonly trace: Trace | undefined;
-}
-
-export interface Env {
-  readonly scope: Scope;
-  readonly module: Module;
-  readonly world: World;
-  readonly place: Place;
-  /** Which axis of a pack is being written, inside `*( … )`. */
-  readonly axis: number | undefined;
-  readonly inOp: boolean;
-  /** In a `check`: a list of whole numbers given to a port stands for a tensor of that shape. */
-  readonly shapes: boolean;
-  /** Set while a pipe of a plain equation runs: tells the points named by `as`. */
-  readonly mark: ((name: string, value: Value) => void) | undefined;
-}
-
-export function newWorld(training: boolean): World {
+/** A world in which nothing has been built yet; `newWorld` gives it the evaluator. */
+export function emptyWorld(training: boolean, evaluate: World["evaluate"]): World {
   return {
-    training, weights: new Map(), states: new Map(), dials: new Map(), turned: new Map(), constants: new Map(), findings: [],
+    training, evaluate, weights: new Map(), states: new Map(), dials: new Map(), turned: new Map(), constants: new Map(), findings: [],
     busy: [], sites: 0, instances: 0, entries: 0, depth: 0, deepest: undefined,
   };
 }
 
-export function rootPlace(): Place {
+function rootPlace(): Place {
   return { path: "", body: "", many: false, transparent: undefined, used: new Set(), shared: false, trace: undefined };
 }
 

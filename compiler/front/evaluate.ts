@@ -5,16 +5,18 @@ import { dial, type Dial } from "../ir/expr.ts";
 import type { Span } from "../source.ts";
 import { binary, unary } from "./arithmetic.ts";
 import { builtinNames, callBuiltin, takesWholeLists, wordValue } from "./builtins.ts";
-import { fault, force, join, lazy, lookup, newEnv, newWorld, within, type Env, type Place } from "./env.ts";
+import { fault, force, join, lazy, lookup, newEnv, emptyWorld, within } from "./env.ts";
 import { callFn } from "./fn.ts";
 import { readAt } from "./reads.ts";
 import { callLayer } from "./instance.ts";
 import { nearest } from "../report/spelling.ts";
 import { callOp } from "./op.ts";
 import { settle } from "./pointwise.ts";
-import { find, visible, type Meaning } from "./program.ts";
+import { find, visible, type Meaning } from "./module.ts";
 import { reduction } from "./reduction.ts";
-import { describe, float, list, scalar, show, truth, whole, type Given, type Layer, type Value } from "./values.ts";
+import {
+  describe, float, list, scalar, show, truth, whole, type CallSite, type Env, type Given, type Layer, type Place, type Value,
+} from "./values.ts";
 
 /** Evaluates; with `fraction`, `/` between whole numbers does not floor. */
 export function evaluate(term: Term, env: Env, fraction = false): Value {
@@ -247,7 +249,7 @@ function call(term: Extract<Term, { kind: "call" }>, env: Env): Value {
 function counted(term: Extract<Term, { kind: "call" }>, env: Env): Value {
   const [only] = term.args;
   if (!only || term.args.length > 1) throw fault(env, "N0303", "`params` takes one network", term.span, "");
-  const world = newWorld(true);
+  const world = emptyWorld(true, env.world.evaluate);
   const value = evaluate(only.value, { ...env, world });
   env.world.findings.push(...world.findings);
   if (value.kind === "layer") {
@@ -256,13 +258,6 @@ function counted(term: Extract<Term, { kind: "call" }>, env: Env): Value {
   let total = 0;
   for (const w of world.weights.values()) total += w.tensor.axes.reduce((n, a) => n * a.extent, 1);
   return whole(total);
-}
-
-/** How a call was written, for names and messages. */
-export interface CallSite {
-  readonly span: Span;
-  readonly head: Term;
-  readonly as: string | undefined;
 }
 
 function apply(head: Value, given: readonly Given[], env: Env, site: CallSite): Value {

@@ -2,9 +2,9 @@
 
 import type { Binder, Term } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
-import { fault, force, lazy, lookup, within, type Env, type Lazy } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
-import { describe, whole, type Family, type Value } from "./values.ts";
+import { fault, force, lazy, lookup, within } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
+import { describe, whole, type Env, type Family, type Lazy, type Value } from "./values.ts";
 
 /** One equation of a family. */
 export interface Case {

@@ -3,12 +3,12 @@
 import type { Body, Fn, Term } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
 import { openBody } from "./body.ts";
-import { deeper, fault, known, newScope, tooDeep, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { deeper, fault, known, newScope, tooDeep } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { nearest } from "../report/spelling.ts";
 import { pointwise } from "./pointwise.ts";
-import { find, type Module } from "./program.ts";
-import { describe, exprOf, scalar, shapeOfValue, type Given, type Value } from "./values.ts";
+import { find, type Module } from "./module.ts";
+import { describe, exprOf, scalar, shapeOfValue, type Env, type Given, type Value } from "./values.ts";
 import { namesIn } from "./walk.ts";
 
 /** Calls a `fn`. One that uses only numbers maps over tensors; one that calls ops gets the tensors as they are. */

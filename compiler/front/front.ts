@@ -1,6 +1,7 @@
 // The front end: from texts to graphs.
 
-export { load, relative, standard, type Module, type Program, type Reader } from "./program.ts";
+export { load, relative, standard, type Program, type Reader } from "./program.ts";
+export { type Module } from "./module.ts";
 export { instantiate, type Instance, type Options } from "./instantiate.ts";
 export { prepareInference, prepareTraining, type Prepared, type PreparedGraph, type RunOptions, type RunSettings } from "./training.ts";
 export { type DataSettings, type Setting, type Word } from "./settings.ts";

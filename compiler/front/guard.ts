@@ -3,7 +3,8 @@
 import type { Term } from "../../grammar/ast.ts";
 import { parse } from "../../grammar/parse.ts";
 import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
-import { framesOf, type World } from "./env.ts";
+import { framesOf } from "./env.ts";
+import type { World } from "./values.ts";
 
 /** Runs an evaluation; what it throws about the user's text joins `findings`. */
 export function guarded<T>(world: World, findings: Diagnostic[], run: () => T): T | undefined {

@@ -5,11 +5,10 @@ import { shapeOf } from "../ir/graph.ts";
 import type { Span } from "../source.ts";
 import { openBody, type Opened } from "./body.ts";
 import { argumentText, assign, bindPorts, isRecipe } from "./calls.ts";
-import { deeper, fault, finding, join, newScope, tooDeep, type Env, type Place } from "./env.ts";
-import type { CallSite } from "./evaluate.ts";
+import { deeper, fault, finding, join, newScope, tooDeep } from "./env.ts";
 import { settle } from "./pointwise.ts";
 import { extentsOf } from "./shapes.ts";
-import { describe, showShape, type Given, type Layer, type Value } from "./values.ts";
+import { describe, showShape, type CallSite, type Env, type Given, type Layer, type Place, type Value } from "./values.ts";
 
 const most = 100_000;
 

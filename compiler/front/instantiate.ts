@@ -6,14 +6,15 @@ import { source } from "../ir/graph.ts";
 import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
 import { isTensorPort } from "./calls.ts";
-import { fault, newEnv, newWorld, type Env, type World } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, newEnv } from "./env.ts";
+import { newWorld } from "./world.ts";
+import { evaluate } from "./evaluating.ts";
 import { distinct, guarded, parseTerm } from "./guard.ts";
 import { callLayer } from "./instance.ts";
 import { nearest } from "../report/spelling.ts";
 import type { Program } from "./program.ts";
 import { tree, type Branch } from "./report.ts";
-import { describe, showShape, type Given, type Layer, type Value } from "./values.ts";
+import { describe, showShape, type Env, type Given, type Layer, type Value, type World } from "./values.ts";
 
 export interface Options {
   /** Parameters and dials by name; a text is read as a `.net` expression. */

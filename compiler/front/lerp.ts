@@ -1,8 +1,8 @@
 // Multilinear interpolation as reads of the surrounding corners, in whole numbers where the position allows it.
 
 import { apply, asReal, int, read, real, type Expr } from "../ir/expr.ts";
-import type { View } from "./reads.ts";
-import { tidy } from "./reads.ts";
+import { tidy } from "./tidy.ts";
+import type { View } from "./values.ts";
 
 /** The interpolated element at a position; whole indices take part as they are. */
 export function interpolate(view: View, at: readonly Expr[]): Expr {

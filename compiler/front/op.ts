@@ -5,13 +5,13 @@ import { asReal, type Axis, type Expr } from "../ir/expr.ts";
 import { define, shapeOf } from "../ir/graph.ts";
 import type { Span } from "../source.ts";
 import { argumentText, assign, bindPorts } from "./calls.ts";
-import { deeper, fault, force, lazy, newScope, tooDeep, within, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { deeper, fault, force, lazy, newScope, tooDeep, within } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { settle, stored } from "./pointwise.ts";
-import type { Module } from "./program.ts";
+import type { Module } from "./module.ts";
 import { bindRun, runsOf, type Run } from "./ranges.ts";
 import { elementExtents, extentsOf } from "./shapes.ts";
-import { describe, exprOf, showShape, tensorOf, type Given, type Value } from "./values.ts";
+import { describe, exprOf, showShape, tensorOf, type Env, type Given, type Value } from "./values.ts";
 
 /** The results of an op: a tensor, or several. */
 export function callOp(item: Op, module: Module, given: readonly Given[], env: Env, span: Span): Value {

@@ -4,11 +4,11 @@ import type { Op, Port, Term } from "../../grammar/ast.ts";
 import { apply, dial, real, type Expr } from "../ir/expr.ts";
 import { shapeOf, source, type Tensor, type TrainingGraph, type Update } from "../ir/graph.ts";
 import { isTensorPort } from "./calls.ts";
-import { fault, type Env } from "./env.ts";
+import { fault } from "./env.ts";
 import { evaluate, givenOf, valueOfName } from "./evaluate.ts";
 import { callOp } from "./op.ts";
-import type { Module } from "./program.ts";
-import { describe, float, realOf, scalar, tensorOf, type Given, type Value } from "./values.ts";
+import type { Module } from "./module.ts";
+import { describe, float, realOf, scalar, tensorOf, type Env, type Given, type Value } from "./values.ts";
 import { bare } from "./walk.ts";
 
 /** What a run's `optimizer = …` means. */

@@ -3,8 +3,8 @@
 import { apply, asReal, index, int, makeAxis, read, real, type Expr } from "../ir/expr.ts";
 import { define, type Origin, type Tensor } from "../ir/graph.ts";
 import type { Span } from "../source.ts";
-import { fault, type Env } from "./env.ts";
-import { exprOf, shapeOfValue, showShape, type Field, type Value } from "./values.ts";
+import { fault } from "./env.ts";
+import { exprOf, shapeOfValue, showShape, type Env, type Field, type Value } from "./values.ts";
 
 /**
  * Applies a scalar function to tensors and numbers alike; `spans` are where the values were written, `between` is the

@@ -5,24 +5,8 @@ import { parse } from "../../grammar/parse.ts";
 import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
 import type { SourceFile, Span } from "../source.ts";
 import { nearest } from "../report/spelling.ts";
+import type { Meaning, Module, Named } from "./module.ts";
 import { resolve } from "./resolve.ts";
-
-export type Named = Extract<Item, { kind: "const" | "dial" | "fn" | "op" | "block" | "network" | "data" }>;
-
-/** What a name at the top of a file means: a definition and the file it stands in, or a whole file. */
-export type Meaning =
-  | { readonly kind: "item"; readonly item: Named; readonly module: Module }
-  | { readonly kind: "module"; readonly module: Module };
-
-export interface Module {
-  readonly path: string;
-  readonly source: SourceFile;
-  readonly file: File;
-  readonly items: Map<string, Named>;
-  readonly imports: Map<string, Meaning>;
-  /** The standard library, in scope everywhere. */
-  readonly library: ReadonlyMap<string, Meaning>;
-}
 
 export interface Program {
   readonly main: Module;
@@ -34,18 +18,6 @@ export const standard: readonly string[] = ["scalar", "ops", "layers", "loss", "
 
 /** Reads a text by its path; undefined when there is none. */
 export type Reader = (path: string) => string | undefined;
-
-/** What a name means in a file. */
-export function find(module: Module, name: string): Meaning | undefined {
-  const own = module.items.get(name);
-  if (own) return { kind: "item", item: own, module };
-  return module.imports.get(name) ?? module.library.get(name);
-}
-
-/** All names that a file can use. */
-export function visible(module: Module): string[] {
-  return [...module.items.keys(), ...module.imports.keys(), ...module.library.keys()];
-}
 
 /** Parses a file and everything it needs, and resolves all names. */
 export function load(path: string, read: Reader): { program: Program | undefined; findings: readonly Diagnostic[] } {
@@ -60,11 +32,6 @@ export function load(path: string, read: Reader): { program: Program | undefined
     if (!module.path.startsWith("std:")) loading.findings.push(...resolve(module));
   }
   return { program: { main, modules: loading.modules }, findings: loading.findings };
-}
-
-/** The findings of the names of one file of the standard library; the library is not checked on every load. */
-export function resolveAll(program: Program): readonly Diagnostic[] {
-  return [...program.modules.values()].flatMap((m) => resolve(m));
 }
 
 interface Loading {

@@ -3,10 +3,10 @@
 import type { Binder, Term } from "../../grammar/ast.ts";
 import { index, int, apply, makeAxis, type Axis, type Expr } from "../ir/expr.ts";
 import { shapeOf, type Tensor } from "../ir/graph.ts";
-import { fault, force, lookup, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, force, lookup } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { packLength } from "./reads.ts";
-import { describe, scalar, type Value } from "./values.ts";
+import { describe, scalar, type Env, type Value } from "./values.ts";
 import { namesIn, partsOfTerm } from "./walk.ts";
 
 /** An index, or a pack of them: where it begins and how far it runs, per axis. */

@@ -1,23 +1,16 @@
 // Elements of tensors: `x[n, c, *t]`, with what lies outside and with interpolation.
 
 import type { Element, Term } from "../../grammar/ast.ts";
-import { read, type Expr, type Outside } from "../ir/expr.ts";
-import { shapeOf, type Tensor } from "../ir/graph.ts";
+import { read, type Expr } from "../ir/expr.ts";
+import { shapeOf } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
-import { partsOf, withParts } from "../ir/rewrite.ts";
 import type { Span } from "../source.ts";
-import { fault, force, lookup, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, force, lookup } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { interpolate } from "./lerp.ts";
-import { describe, exprOf, scalar, showShape, wholesOf, type Value } from "./values.ts";
+import { tidy } from "./tidy.ts";
+import { describe, exprOf, scalar, showShape, wholesOf, type Env, type Value, type View } from "./values.ts";
 import { partsOfTerm } from "./walk.ts";
-
-/** A tensor and how it is looked at. */
-export interface View {
-  readonly tensor: Tensor;
-  readonly outside: Outside;
-  readonly lerp: boolean;
-}
 
 /** The element an index expression names. */
 export function readAt(view: View, term: Extract<Term, { kind: "index" }>, env: Env): Value {
@@ -65,17 +58,6 @@ function inside(view: View, i: number, e: Expr, span: Span, term: Extract<Term, 
 }
 
 const textOf = (term: Term): string => term.span.file.text.slice(term.span.start, term.span.end);
-
-const tidied = new WeakMap<Expr, Expr>();
-
-/** The index with its divisions simplified, so that ranges are tight. */
-export function tidy(e: Expr): Expr {
-  const before = tidied.get(e);
-  if (before) return before;
-  const made = withParts(e, partsOf(e).map(tidy));
-  tidied.set(e, made);
-  return made;
-}
 
 /** `*( … )`: the expression once per axis. `spare` is how many axes are left where nothing else tells. */
 export function expandPack(element: Element, env: Env, spare: number | undefined): readonly Value[] {

@@ -2,11 +2,11 @@
 
 import type { Term } from "../../grammar/ast.ts";
 import { apply, asReal, real, reduce, type Axis, type Expr } from "../ir/expr.ts";
-import { fault, within, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, within } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { bindRun, runsOf } from "./ranges.ts";
 import { expandPack } from "./reads.ts";
-import { describe, exprOf, scalar, type Value } from "./values.ts";
+import { describe, exprOf, scalar, type Env, type Value } from "./values.ts";
 
 /** The value of a reduction; its indices exist inside it only. */
 export function reduction(term: Extract<Term, { kind: "reduction" }>, env: Env): Value {

@@ -5,7 +5,7 @@ import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
 import { builtinNames, words } from "./builtins.ts";
 import { nearest } from "../report/spelling.ts";
-import { find, visible, type Module } from "./program.ts";
+import { find, visible, type Module } from "./module.ts";
 import { unused } from "./unused.ts";
 import { aliasesIn, isUpper } from "./walk.ts";
 

@@ -3,11 +3,11 @@
 import type { Body, Item, Run, Statement, Term } from "../../grammar/ast.ts";
 import type { Code, Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
-import { fault, finding, newEnv, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, finding, newEnv } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { nearest } from "../report/spelling.ts";
-import type { Module } from "./program.ts";
-import { describe, show, type Value } from "./values.ts";
+import type { Module } from "./module.ts";
+import { describe, show, type Env, type Value } from "./values.ts";
 import { bare } from "./walk.ts";
 
 /** A word with arguments, as in `clip(-160, 240)`, or a plain value. */

@@ -2,11 +2,11 @@
 
 import type { Element } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
-import { fault, known, lookup, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, known, lookup } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { builtinNames, words } from "./builtins.ts";
-import { find } from "./program.ts";
-import { showShape, whole, wholes, wholesOf, type Value } from "./values.ts";
+import { find } from "./module.ts";
+import { showShape, whole, wholes, wholesOf, type Env, type Value } from "./values.ts";
 import { namesIn } from "./walk.ts";
 
 /** A part of a pattern that waits until every port is seen. */
@@ -99,7 +99,7 @@ function wrongRank(env: Env, pattern: readonly Element[], shape: readonly number
 const count = (n: number): string => (n === 1 ? "one axis" : `${n} axes`);
 
 /** A pattern as it was written. */
-export function patternText(pattern: readonly Element[]): string {
+function patternText(pattern: readonly Element[]): string {
   return `[${pattern.map((e) => e.span.file.text.slice(e.span.start, e.span.end)).join(", ")}]`;
 }
 

@@ -4,18 +4,20 @@ import type { Run } from "../../grammar/ast.ts";
 import { asReal } from "../ir/expr.ts";
 import { define, shapeOf, source, type Graph, type Output, type Tensor, type TrainingGraph } from "../ir/graph.ts";
 import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
-import { fault, finding, lazy, newEnv, newScope, newWorld, within, type Env, type World } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, finding, lazy, newEnv, newScope, within } from "./env.ts";
+import { newWorld } from "./world.ts";
+import { evaluate } from "./evaluating.ts";
 import { distinct, guarded, parseTerm } from "./guard.ts";
 import { build, graphOf, outputList, targetLayer } from "./instantiate.ts";
 import { nearest } from "../report/spelling.ts";
 import { clipOf, optimizerOf } from "./optimizer.ts";
 import { settle } from "./pointwise.ts";
-import { find, type Program } from "./program.ts";
+import { find } from "./module.ts";
+import { type Program } from "./program.ts";
 import {
   dataOf, entriesOf, numberSetting, settingOf, sizeSetting, unacted, wholeSetting, type DataSettings, type Entries, type Entry, type Setting,
 } from "./settings.ts";
-import { describe, realOf, showShape, tensorOf, whole, type Layer, type Value } from "./values.ts";
+import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
 
 /** What the command line and the data say about a run; it overrules the text. */
 export interface RunOptions {
@@ -132,7 +134,7 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
   const settings: RunSettings = {
     name: run.name?.text ?? "", network: name, data,
     channels: options.channels ?? channelsOf(data) ?? 1,
-    classes: classesOf(layer, options, data, env, run),
+    classes: classesOf(layer, { ...options, classes: wholeOf(set["classes"], env) ?? options.classes }, data, env, run),
     patch: size, window,
     batch: options.batch ?? wholeSetting(entries, "batch", run.mode === "train" ? 2 : 1, env),
     epochs: options.epochs ?? wholeSetting(entries, "epochs", 1000, env),
@@ -183,6 +185,13 @@ function dataSet(entry: Entry, env: Env): DataSettings {
 function channelsOf(data: DataSettings | undefined): number | undefined {
   const channels = data?.settings["channels"];
   return typeof channels === "number" ? channels : Array.isArray(channels) ? channels.length : undefined;
+}
+
+/** The value of a `--set`, where it is a whole number. */
+function wholeOf(given: string | Value | undefined, env: Env): number | undefined {
+  const term = typeof given === "string" ? parseTerm(given, "--set").term : undefined;
+  const v = term ? evaluate(term, env) : typeof given === "string" ? undefined : given;
+  return v?.kind === "int" ? v.value : undefined;
 }
 
 function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undefined, env: Env, run: Run): number {

@@ -1,11 +1,11 @@
-// What a `.net` expression can stand for while a network is built.
+// What an expression can stand for while a network is built, and the surroundings in which it is evaluated.
 
-import type { Argument, Block, Fn, Item, Network, Op, Term } from "../../grammar/ast.ts";
+import type { Block, Fn, Item, Network, Op, Term } from "../../grammar/ast.ts";
 import type { Span } from "../source.ts";
-import { asReal, int, real, bool, type Expr, type Outside } from "../ir/expr.ts";
-import { shapeOf, type Origin, type Tensor } from "../ir/graph.ts";
-import type { Module } from "./program.ts";
-import type { Env } from "./env.ts";
+import { asReal, bool, int, real, type Dial, type Expr, type Outside } from "../ir/expr.ts";
+import { shapeOf, type Origin, type State, type Tensor, type Weight } from "../ir/graph.ts";
+import type { Diagnostic } from "../report/diagnostic.ts";
+import type { Module } from "./module.ts";
 
 /** How a weight begins, before its shape is known. */
 export type Init =
@@ -42,6 +42,20 @@ export interface Field {
   readonly origin: Origin;
 }
 
+/** A tensor and how it is looked at. */
+export interface View {
+  readonly tensor: Tensor;
+  readonly outside: Outside;
+  readonly lerp: boolean;
+}
+
+/** How a call was written, for names and messages. */
+export interface CallSite {
+  readonly span: Span;
+  readonly head: Term;
+  readonly as: string | undefined;
+}
+
 /** A list of values defined by cases. */
 export interface Family {
   readonly kind: "family";
@@ -75,7 +89,80 @@ export type Value =
   | { readonly kind: "module"; readonly module: Module }
   | { readonly kind: "data"; readonly item: Extract<Item, { kind: "data" }>; readonly module: Module };
 
-export type { Argument };
+/** A definition, evaluated when first asked for. */
+export interface Lazy {
+  readonly name: string;
+  readonly span: Span;
+  state: "todo" | "busy" | "done";
+  value: Value | undefined;
+  readonly make: () => Value;
+}
+
+export interface Scope {
+  readonly parent: Scope | undefined;
+  readonly names: Map<string, Lazy>;
+}
+
+/** One level of the instantiation, outwards from the innermost. */
+export interface Trace {
+  readonly text: string;
+  readonly span: Span | undefined;
+  readonly outer: Trace | undefined;
+  readonly depth: number;
+}
+
+/** Everything one graph gathers while it is built. */
+export interface World {
+  readonly training: boolean;
+  /** The evaluator: what evaluates parts of expressions reaches it here, not by an import in a circle. */
+  readonly evaluate: (term: Term, env: Env, fraction: boolean) => Value;
+  readonly weights: Map<string, Weight>;
+  readonly states: Map<string, { tensor: Tensor; current: Tensor; path: string; start: State["start"]; updated: boolean }>;
+  readonly dials: Map<string, Dial>;
+  /** Dials that a run replaces by a schedule. */
+  readonly turned: Map<string, Expr>;
+  readonly constants: Map<Item, Lazy>;
+  readonly findings: Diagnostic[];
+  /** The names of the definitions being evaluated, for the message about a circle. */
+  readonly busy: Lazy[];
+  sites: number;
+  instances: number;
+  entries: number;
+  depth: number;
+  /** The deepest place reached, to name it should the stack run out. */
+  deepest: Trace | undefined;
+}
+
+/** Where weights made now get their names. */
+export interface Place {
+  /** The path of the equation that is being evaluated. */
+  readonly path: string;
+  /** The path of the body it stands in, under which `as` names live. */
+  readonly body: string;
+  /** True in a family's equation or a repeat: then `as` names belong to `path`. */
+  readonly many: boolean;
+  /** The call whose name adds nothing to the path, being the only one of its body. */
+  readonly transparent: Term | Span | undefined;
+  /** Paths already taken, to tell calls apart. */
+  readonly used: Set<string>;
+  /** In a `shared` layer: a weight that exists already is used again. */
+  readonly shared: boolean;
+  readonly trace: Trace | undefined;
+}
+
+export interface Env {
+  readonly scope: Scope;
+  readonly module: Module;
+  readonly world: World;
+  readonly place: Place;
+  /** Which axis of a pack is being written, inside `*( … )`. */
+  readonly axis: number | undefined;
+  readonly inOp: boolean;
+  /** In a `check`: a list of whole numbers given to a port stands for a tensor of that shape. */
+  readonly shapes: boolean;
+  /** Set while a pipe of a plain equation runs: tells the points named by `as`. */
+  readonly mark: ((name: string, value: Value) => void) | undefined;
+}
 
 export const none: Value = { kind: "none" };
 export const whole = (value: number): Value => ({ kind: "int", value });

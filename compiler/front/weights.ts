@@ -4,10 +4,10 @@ import type { Statement } from "../../grammar/ast.ts";
 import { shapeOf, source, type Tensor } from "../ir/graph.ts";
 import type { Start } from "../plan/plan.ts";
 import { initOf } from "./coerce.ts";
-import { fault, join, type Env } from "./env.ts";
-import { evaluate } from "./evaluate.ts";
+import { fault, join } from "./env.ts";
+import { evaluate } from "./evaluating.ts";
 import { extentsOf } from "./shapes.ts";
-import { describe, showShape, type Init, type Value } from "./values.ts";
+import { describe, showShape, type Env, type Init, type Value } from "./values.ts";
 
 type Declared = Extract<Statement, { kind: "param" | "state" }>;
 
@@ -57,7 +57,7 @@ function declared(s: Declared, env: Env): { shape: readonly number[]; start: Sta
 }
 
 /** An initialiser for a shape: fan-in is everything but the first axis, fan-out everything but the second. */
-export function startOf(init: Init, shape: readonly number[]): Start {
+function startOf(init: Init, shape: readonly number[]): Start {
   const product = (xs: readonly number[]): number => xs.reduce((n, x) => n * x, 1);
   const fanIn = product(shape.slice(1));
   switch (init.by) {

@@ -61,6 +61,7 @@ export class Trainer {
   #best: Outcome["best"];
   #step = 0;
   #saved = -1;
+  #validated = 0;
 
   constructor(setup: TrainerSetup) {
     this.#setup = setup;
@@ -81,9 +82,10 @@ export class Trainer {
     const { session, folder } = this.#setup;
     this.#step = numberIn(checkpoint, path, "step");
     resume(session, path, checkpoint);
-    const { score, best, bestStep } = checkpoint.meta;
+    const { score, best, bestStep, validated } = checkpoint.meta;
     if (typeof score === "number") this.#score = score;
     if (typeof best === "number" && typeof bestStep === "number") this.#best = { score: best, step: bestStep };
+    this.#validated = typeof validated === "number" ? validated : this.#step;
     this.#saved = this.#step;
     trimLog(logPath(folder), this.#step);
   }
@@ -91,6 +93,8 @@ export class Trainer {
   /** Trains until the last step or until `interrupted`; the latest state is saved either way. */
   async run(interrupted: () => boolean): Promise<Outcome> {
     const { session, cases, sampling, length } = this.#setup;
+    // A stop may have come between a step and its validation.
+    if (this.#step > this.#validated) await this.#afterStep(this.#step, interrupted);
     await trainLoop({
       session, cases, sampling, length, from: this.#step, interrupted,
       onStep: (report) => this.#onStep(report),
@@ -113,8 +117,12 @@ export class Trainer {
     const { validateEvery, saveEvery, length, validation } = this.#setup;
     const last = step === length.total;
     const due = (every: number): boolean => every > 0 && (step % every === 0 || last);
-    if (validation !== undefined && due(validateEvery) && !interrupted()) await this.#validate(validation);
-    if (due(saveEvery)) await this.#save("latest");
+    if (validation !== undefined && due(validateEvery)) {
+      if (interrupted()) return;
+      await this.#validate(validation);
+    }
+    this.#validated = step;
+    if (due(saveEvery) && this.#saved !== step) await this.#save("latest");
   }
 
   async #validate(validation: ValidationSetup): Promise<void> {
@@ -136,7 +144,7 @@ export class Trainer {
     const tensors = await gather(session);
     const broken = firstBroken(tensors);
     if (broken !== undefined) throw brokenWeights(this.#step, broken);
-    const standing = { step: this.#step, score: this.#score ?? null, best: this.#best?.score ?? null, bestStep: this.#best?.step ?? null };
+    const standing = { step: this.#step, score: this.#score ?? null, best: this.#best?.score ?? null, bestStep: this.#best?.step ?? null, validated: this.#validated };
     saveCheckpoint(folder, which, { tensors, meta: { ...meta, ...standing } });
     if (which === "latest") this.#saved = this.#step;
   }

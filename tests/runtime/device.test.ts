@@ -99,7 +99,9 @@ describe("a process that used a device", () => {
     writeFileSync(file, script(end));
     const ran = spawnSync(process.execPath, ["--import", "tsx", file], { cwd: process.cwd(), encoding: "utf8", timeout: 60_000 });
     expect({ status: ran.status, signal: ran.signal, stdout: ran.stdout }).toEqual({ status: code, signal: null, stdout: "6\n" });
-    if (code !== 1) expect(ran.stderr).toBe("");
+    // Dawn tells this of Mesa's software device, and a pipe between Node processes cannot be led elsewhere meanwhile.
+    const said = ran.stderr.split("\n").filter((line) => line !== "" && !line.includes("artificially reduced"));
+    if (code !== 1) expect(said).toEqual([]);
   });
 
   it("does not mind the collector", () => {

@@ -1,0 +1,124 @@
+// `netc show`: any stage of the compiler as text.
+
+import { ordered } from "../../compiler/ir/order.ts";
+import { printExpression, printTensors } from "../../compiler/ir/print.ts";
+import type { Tensor } from "../../compiler/ir/graph.ts";
+import type { Kernel } from "../../compiler/kernels/kernel.ts";
+import { printLoops } from "../../compiler/kernels/loops.ts";
+import { compile, compileTraining, type Compiled } from "../../compiler/pipeline.ts";
+import type { Plan, Provenance, Slice } from "../../compiler/plan/plan.ts";
+import { leastProfile } from "../../compiler/plan/profile.ts";
+import { shapeOf } from "../../compiler/ir/graph.ts";
+import { UsageError } from "../arguments.ts";
+import { command as define, exit, type Command } from "../command.ts";
+import { trainingRun } from "../compile.ts";
+import { graphFor, openTarget, runsOf, type Target } from "../target.ts";
+
+const stages = ["ast", "graph", "grad", "solved", "kernels", "loops", "wgsl", "plan"] as const;
+
+/** The command `show`. */
+export const command: Command = define({
+  name: "show",
+  operands: { name: "FILE#Net", least: 1, most: 1 },
+  flags: {
+    stage: { kind: "choice", of: stages, text: "what to print; wgsl when left out" },
+    input: { kind: "integers", least: 1, text: "shape of the input: N,C,D,H,W; a run brings its own" },
+    set: { kind: "pairs", text: "a parameter of the network, e.g. --set classes=14" },
+    at: { kind: "text", holds: "NAME", text: "only definitions of this name, or below this path, e.g. e[1]" },
+    training: { kind: "switch", text: "the training step of the network's `train` run: forward, backward and update" },
+  },
+  details: [
+    "ast      the text as read                        kernels  definitions that share a launch, and how",
+    "graph    every tensor as a definition             loops    what one invocation does",
+    "grad     with the definitions of the gradients    wgsl     the shaders",
+    "solved   sums turned into gathers                 plan     buffers, launches and ports",
+    "FILE#RUN with --training names a run instead of a network.",
+  ].join("\n"),
+  run: async ({ values, operands }, terminal) => {
+    const target = openTarget(operands[0] ?? "");
+    const stage = values.stage ?? "wgsl";
+    if (stage === "ast") {
+      const items = target.loaded.program.main.file.items;
+      terminal.print(JSON.stringify(items, (key, value: unknown) => (key === "span" ? undefined : value), 2));
+      return exit.done;
+    }
+    const at = matcher(values.at);
+    if (stage === "graph" && !values.training) {
+      const { graph } = graphFor(target, values.set, needed(values.input), false);
+      terminal.print(printTensors(ordered(graph.outputs.map((o) => o.tensor)).filter(at)));
+      return exit.done;
+    }
+    const compiled = values.training || stage === "grad" ? trainingOf(target, values.set, values.input) : compile(graphFor(target, values.set, needed(values.input), false).graph, leastProfile);
+    terminal.print(textOf(stage, compiled, at));
+    return exit.done;
+  },
+});
+
+function needed(input: readonly number[] | undefined): readonly number[] {
+  if (input === undefined) throw new UsageError("which input?", "for example --input 1,1,32,32,32");
+  return input;
+}
+
+function trainingOf(target: Target, set: Readonly<Record<string, string>>, input: readonly number[] | undefined): Compiled {
+  const [run] = runsOf(target);
+  if (runsOf(target).length === 0) throw new UsageError(`no \`train\` run of ${target.loaded.path} is about \`${target.name}\``, "the loss and the optimiser of a training step come from a run");
+  const size = input && { batch: input[0] as number, channels: input[1] as number, patch: input.slice(2) };
+  const { training } = trainingRun(target.loaded, run, { set, channels: 1, ...size });
+  return compileTraining(training, leastProfile);
+}
+
+type Matcher = (t: Pick<Tensor, "name" | "origin">) => boolean;
+
+function matcher(name: string | undefined): Matcher {
+  return ({ name: own, origin }) => name === undefined || own === name || matches(origin.path, name);
+}
+
+const matches = (path: string, name: string): boolean => path === name || path.startsWith(`${name}.`);
+
+function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at: Matcher): string {
+  switch (stage) {
+    case "graph": case "grad": return printTensors(c.grad.filter(at));
+    case "solved": return printTensors(c.solved.filter(at));
+    case "kernels": return c.kernels.filter((k) => at(k.root)).map(kernelText).join("\n\n");
+    case "loops": return c.loops.filter((_, i) => at((c.kernels[i] as Kernel).root)).map(printLoops).join("\n\n");
+    case "wgsl": return shaderText(c, at);
+    case "plan": return planText(c.plan);
+  }
+}
+
+function kernelText(k: Kernel): string {
+  const tile = [...k.schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
+  const unrolled = [...k.schedule.unrolled].map((a) => a.name).join(", ");
+  const how = [k.schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`].filter(Boolean).join("; ");
+  const head = `${k.name}[${shapeOf(k.root).join(", ")}]  (${k.root.origin.path || "-"})\n  ${how}`;
+  const inlined = k.inlined.length > 0 ? `\n  with ${k.inlined.join(", ")} written in` : "";
+  return `${head}${inlined}\n  = ${printExpression(k.body)}`;
+}
+
+function shaderText(c: Compiled, at: Matcher): string {
+  const wanted = new Set<number>();
+  for (const s of c.plan.steps) if (s.kind === "dispatch" && at({ name: s.name, origin: { span: undefined, path: s.origin.path } })) wanted.add(s.shader);
+  return c.plan.shaders.flatMap((shader, i) => {
+    if (!wanted.has(i)) return [];
+    const uses = c.plan.steps.flatMap((s) => (s.kind === "dispatch" && s.shader === i ? [`//   ${s.name} ${place(s.origin)}`] : []));
+    return [`// used by\n${uses.join("\n")}\n${shader.wgsl}`];
+  }).join("\n");
+}
+
+const place = (o: Provenance): string => [o.path, o.file && `${o.file}:${o.line}:${o.column}`].filter(Boolean).join("  ");
+const slice = (s: Slice): string => `#${s.buffer}[${s.offset}..<${s.offset + s.bytes}]`;
+
+function planText(p: Plan): string {
+  const lines = [`${p.name}: ${p.bytes} bytes in ${p.buffers.length} buffers, ${p.steps.length} steps, ${p.shaders.length} shaders`, "", "buffers"];
+  p.buffers.forEach((b, i) => lines.push(`  #${i}  ${b.bytes} bytes  ${b.kept ? "kept" : "shared"}  ${b.name}`));
+  lines.push("", "steps");
+  for (const s of p.steps) {
+    if (s.kind === "dispatch") lines.push(`  ${s.name}  shader ${s.shader}  ${s.groups.join(" x ")} groups  ${s.bindings.map(slice).join(" ")}  ${place(s.origin)}`);
+    else if (s.kind === "clear") lines.push(`  clear ${slice(s.slice)}`);
+    else lines.push(`  copy ${slice(s.from)} to ${slice(s.to)}`);
+  }
+  for (const [title, ports] of [["inputs", p.inputs], ["outputs", p.outputs], ["weights", p.weights], ["states", p.states]] as const) {
+    lines.push("", title, ...ports.map((x) => `  ${x.name} [${x.shape.join(", ")}] ${slice(x.slice)}`));
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,6 @@
+// What to assume of an adapter when none is open: the least that WebGPU promises.
+
+import type { Profile } from "./plan.ts";
+
+/** The default limits of WebGPU, with a card's number of lanes. */
+export const leastProfile: Profile = { maxBinding: 134217728, maxBindings: 8, maxInvocations: 256, maxGroups: 65535, lanes: 32768 };

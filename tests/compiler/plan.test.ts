@@ -1,0 +1,136 @@
+// Memory, order of launches and the tiling of kernels, apart from any device.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { apply, index, int, makeAxis, read, real, reduce } from "../../compiler/ir/expr.ts";
+import { define, source, type Tensor } from "../../compiler/ir/graph.ts";
+import { fuse } from "../../compiler/kernels/fuse.ts";
+import { chooseTile, pointsOf } from "../../compiler/kernels/tile.ts";
+import { compileDefinitions } from "../../compiler/pipeline.ts";
+import { assign } from "../../compiler/plan/memory.ts";
+import { orderLaunches } from "../../compiler/plan/schedule-steps.ts";
+import { leastProfile } from "../../compiler/plan/profile.ts";
+import { allCases } from "./cases.ts";
+
+const origin = { span: undefined, path: "test" };
+
+describe("memory", () => {
+  it("never gives one buffer to two values that live at the same time, nor too small a one", () => {
+    const life = fc.record({ bytes: fc.integer({ min: 1, max: 50 }), first: fc.nat(20), length: fc.nat(6) })
+      .map((l) => ({ bytes: l.bytes, first: l.first, last: l.first + l.length }));
+    fc.assert(fc.property(fc.array(life, { maxLength: 30 }), (lives) => {
+      const { buffer, bytes } = assign(lives);
+      lives.forEach((a, i) => {
+        expect(bytes[buffer[i] as number]).toBeGreaterThanOrEqual(a.bytes);
+        lives.forEach((b, k) => {
+          if (i < k && a.first <= b.last && b.first <= a.last) expect(buffer[i]).not.toBe(buffer[k]);
+        });
+      });
+    }));
+  });
+
+  it("takes one buffer for a chain of values that follow each other", () => {
+    const { bytes } = assign([{ bytes: 8, first: 0, last: 1 }, { bytes: 8, first: 2, last: 3 }, { bytes: 4, first: 4, last: 5 }]);
+    expect(bytes).toEqual([8]);
+  });
+});
+
+describe("order of launches", () => {
+  const t = (name: string): Tensor => source(name, [1], origin);
+
+  it("puts writers before readers and overwriting after the last reader", () => {
+    const [w, g, loss, next] = [t("w"), t("g"), t("loss"), t("next")] as [Tensor, Tensor, Tensor, Tensor];
+    const launches = [{ writes: next, reads: [w, g] }, { writes: g, reads: [w] }, { writes: loss, reads: [w] }];
+    const order = orderLaunches(launches, new Map(), new Map([[next, [w]]]));
+    expect(order.indexOf(0)).toBe(2);
+  });
+
+  it("waits for all parts of a pack", () => {
+    const [a, b, flat, norm] = [t("a"), t("b"), t("flat"), t("norm")] as [Tensor, Tensor, Tensor, Tensor];
+    const order = orderLaunches([{ writes: norm, reads: [flat] }, { writes: a, reads: [] }, { writes: b, reads: [] }], new Map([[flat, [a, b]]]), new Map());
+    expect(order.indexOf(0)).toBe(2);
+  });
+
+  it("says so when two launches wait for each other", () => {
+    const [a, b] = [t("a"), t("b")] as [Tensor, Tensor];
+    expect(() => orderLaunches([{ writes: a, reads: [b] }, { writes: b, reads: [a] }], new Map(), new Map())).toThrow(/wait for each other/);
+  });
+});
+
+describe("fusion", () => {
+  it("writes a chain of element-wise definitions into one kernel, and stores what is dear and read often", () => {
+    const x = source("x", [64, 64], origin);
+    const pointwise = (name: string, of: Tensor, fn: "neg" | "erf"): Tensor => {
+      const axes = [makeAxis("i", 64), makeAxis("j", 64)];
+      return define(name, axes, apply(fn, read(of, axes.map(index))), origin);
+    };
+    const a = pointwise("a", x, "neg");
+    const b = pointwise("b", a, "neg");
+    expect(fuse([b], new Set(), 8).map((k) => k.root.name)).toEqual(["b"]);
+    const dear = pointwise("dear", x, "erf");
+    const [i, j, k] = [makeAxis("i", 64), makeAxis("j", 64), makeAxis("k", 64)];
+    const product = define("product", [i, j], reduce("sum", [k], [], apply("mul", read(dear, [index(i), index(k)]), read(x, [index(k), index(j)]))), origin);
+    expect(fuse([product], new Set(), 8).map((f) => f.root.name)).toEqual(["dear", "product"]);
+  });
+
+  it("never lets a kernel touch more tensors than may be bound", () => {
+    const axis = makeAxis("i", 8);
+    const many = Array.from({ length: 20 }, (_, n) => source(`x${n}`, [8], origin));
+    const squares = many.map((m) => {
+      const own = makeAxis("i", 8);
+      return define(`s_${m.name}`, [own], apply("mul", read(m, [index(own)]), real(2)), origin);
+    });
+    const pairs = Array.from({ length: 4 }, (_, n) => {
+      const own = makeAxis("i", 8);
+      const body = squares.slice(n * 5, n * 5 + 5).map((s) => read(s, [index(own)])).reduce((p, q) => apply("add", p, q));
+      return define(`p${n}`, [own], body, origin);
+    });
+    const all = define("all", [axis], pairs.map((p) => read(p, [index(axis)])).reduce((p, q) => apply("add", p, q)), origin);
+    const { plan } = compileDefinitions("sum", many, [{ name: "all", tensor: all }], { ...leastProfile, maxBindings: 6 });
+    for (const s of plan.steps) if (s.kind === "dispatch") expect(s.bindings.length).toBeLessThanOrEqual(6);
+  });
+});
+
+describe("tiles", () => {
+  it("divide the extents and leave enough invocations", () => {
+    for (const c of allCases()) {
+      if (!c.result.body) continue;
+      const { tile } = chooseTile(c.result, c.result.body, { wanted: 4 });
+      for (const [a, w] of tile) expect(a.extent % w).toBe(0);
+      if (pointsOf(tile) > 1) expect(c.result.axes.reduce((n, a) => n * a.extent, 1) / pointsOf(tile)).toBeGreaterThanOrEqual(4);
+    }
+  });
+
+  it("prints a small kernel as it will run", () => {
+    const x = source("x", [4, 6], origin);
+    const [i, k] = [makeAxis("i", 4), makeAxis("k", 6)];
+    const y = define("y", [i], reduce("sum", [k], [apply("lt", index(k), int(5))], read(x, [index(i), index(k)])), origin);
+    const { plan } = compileDefinitions("rows", [x], [{ name: "y", tensor: y }], leastProfile);
+    expect(plan.shaders.map((s) => s.wgsl).join("\n")).toMatchInlineSnapshot(`
+      "@group(0) @binding(1) var<storage, read_write> buf0: array<f32>;
+      @group(0) @binding(2) var<storage, read> buf1: array<f32>;
+      @compute @workgroup_size(16)
+      fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+        let id = i32(gid.x);
+        if (id >= 4) { return; }
+        let at0_i = id;
+        let j0 = (at0_i * 6);
+        let v1 = buf1[j0];
+        let j2 = ((at0_i * 6) + 1);
+        let v3 = buf1[j2];
+        let v4 = (v1 + v3);
+        let j5 = ((at0_i * 6) + 2);
+        let v6 = buf1[j5];
+        let v7 = (v4 + v6);
+        let j8 = ((at0_i * 6) + 3);
+        let v9 = buf1[j8];
+        let v10 = (v7 + v9);
+        let j11 = ((at0_i * 6) + 4);
+        let v12 = buf1[j11];
+        let v13 = (v10 + v12);
+        buf0[at0_i] = v13;
+      }
+      "
+    `);
+  });
+});
