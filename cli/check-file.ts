@@ -1,9 +1,12 @@
 // Everything that can be found out about one file without running it.
 
-import type { Diagnostic } from "../compiler/report/diagnostic.ts";
-import { parse } from "../grammar/parse.ts";
+import { check, load } from "../compiler/front/front.ts";
+import { isError, type Diagnostic } from "../compiler/report/diagnostic.ts";
+import { diskReader } from "./compile.ts";
 
-/** The findings about one text. */
+/** The findings about one text: how it is written, its names, and its networks, runs and checks, built once. */
 export function checkFile(path: string, text: string): readonly Diagnostic[] {
-  return parse({ path, text }).findings;
+  const disk = diskReader();
+  const { program, findings } = load(path, (wanted) => (wanted === path ? text : disk(wanted)));
+  return program === undefined || findings.some(isError) ? findings : [...findings, ...check(program)];
 }

@@ -6,14 +6,16 @@ import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
 import { solve } from "./passes/solve.ts";
 import { ordered } from "./ir/order.ts";
+import { readsOf } from "./ir/rewrite.ts";
 import { sizeOf, type Graph, type Tensor, type TrainingGraph } from "./ir/graph.ts";
-import { fuse } from "./kernels/fuse.ts";
+import { bindingsNeeded, fuse, type Fused } from "./kernels/fuse.ts";
 import type { Kernel } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import * as map from "./kernels/strategies/map.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
 import { assemble } from "./plan/assemble.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
+import { diagnostic, Fault } from "./report/diagnostic.ts";
 
 /** Everything that compilation made, stage by stage. */
 export interface Compiled {
@@ -63,12 +65,28 @@ function backEnd(draft: Draft, profile: Profile): Compiled {
   const roots = current.roots();
   const reachable = new Set(ordered(roots));
   const stored = new Set([...split.stored].filter((t) => reachable.has(t)));
-  const parts = Math.max(1, Math.ceil(Math.max(0, ...[...reachable].map(sizeOf)) / bindingElements(profile)));
-  const fused = fuse(roots, stored, parts > 1 ? Math.max(2, Math.floor(profile.maxBindings / parts)) : profile.maxBindings);
+  const bindingsOf = (t: Tensor): number => Math.max(1, Math.ceil(sizeOf(t) / bindingElements(profile)));
+  const fused = fuse(roots, stored, profile.maxBindings, bindingsOf);
+  for (const f of fused) demandBindings(f, bindingsNeeded(f, bindingsOf), profile);
   const kernels = fused.map((f): Kernel => ({
     name: f.root.name, root: f.root, body: f.body, schedule: map.schedule(f.root, f.body, lanes), inlined: f.inlined,
   }));
   const loops = kernels.map(map.lower);
   const plan = assemble(current.job(), kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), profile);
   return { grad: ordered(draft.roots()), solved, kernels, loops, plan };
+}
+
+/** A definition whose own operands are too large for the adapter: no other choice of kernels would help. */
+function demandBindings({ root, body }: Pick<Fused, "root" | "body">, needed: number, profile: Profile): void {
+  if (needed <= profile.maxBindings) return;
+  const tensors = [root, ...new Set(readsOf(body).map((r) => r.tensor))];
+  const mib = (n: number): string => `${Math.ceil((n * 4) / 1048576)} MiB`;
+  throw new Fault(diagnostic("N0901", `\`${root.name}\` and what it reads are too large for this device`, {
+    labels: root.origin.span ? [{ span: root.origin.span, text: root.origin.path }] : [],
+    facts: [
+      `${tensors.map((t) => `${t.name} ${mib(sizeOf(t))}`).join(", ")}.`,
+      `The device binds ${profile.maxBindings} stretches of ${mib(profile.maxBinding / 4)} at once; ${needed} are needed.`,
+    ],
+    hint: "a smaller patch or batch would fit",
+  }));
 }

@@ -114,7 +114,7 @@ export function read(tensor: Tensor, at: readonly Expr[], outside: Outside = "ne
 }
 
 export function dial(d: Dial): Expr {
-  return intern<"dial">(`d${d.name}`, () => ({ kind: "dial", dial: d, type: "real", free: none }));
+  return intern<"dial">(`d${d.name}=${d.value}`, () => ({ kind: "dial", dial: d, type: "real", free: none }));
 }
 
 export function draw(site: number, at: Expr): Expr {

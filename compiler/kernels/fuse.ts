@@ -24,9 +24,9 @@ export interface Fused {
 
 /**
  * Groups all definitions that the roots need. `mustStore` are roots and what a strategy wants in memory;
- * no kernel touches more than `maxBuffers` tensors.
+ * no kernel that can be helped needs more than `maxBindings` bindings, of which a tensor needs `bindingsOf`.
  */
-export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBuffers: number): readonly Fused[] {
+export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Fused[] {
   const order = ordered(roots);
   const stored = new Set<Tensor>([...roots, ...mustStore].filter((t) => t.body));
   decide(order, stored);
@@ -34,7 +34,7 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
   const open = order.filter((t) => stored.has(t));
   for (let root = open.pop(); root; root = open.pop()) {
     const kernel = write(root, stored);
-    const candidate = isTooWide(kernel, maxBuffers) ? heaviest(root, stored) : undefined;
+    const candidate = isTooWide(kernel, maxBindings, bindingsOf) ? heaviest(root, stored) : undefined;
     if (candidate) {
       // Those who had it written in already may keep it so.
       stored.add(candidate);
@@ -44,9 +44,14 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
   return order.flatMap((t) => made.get(t) ?? []);
 }
 
-function isTooWide(kernel: Fused, maxBuffers: number): boolean {
-  const reads = readsOf(kernel.body);
-  return new Set(reads.map((r) => r.tensor)).size + 1 > maxBuffers || (reads.length > widest && kernel.inlined.length > 0);
+function isTooWide(kernel: Fused, maxBindings: number, bindingsOf: (t: Tensor) => number): boolean {
+  return bindingsNeeded(kernel, bindingsOf) > maxBindings || (readsOf(kernel.body).length > widest && kernel.inlined.length > 0);
+}
+
+/** How many bindings a kernel needs for what it reads and writes. */
+export function bindingsNeeded(kernel: Pick<Fused, "root" | "body">, bindingsOf: (t: Tensor) => number): number {
+  const tensors = new Set([kernel.root, ...readsOf(kernel.body).map((r) => r.tensor)]);
+  return [...tensors].reduce((n, t) => n + bindingsOf(t), 0);
 }
 
 /** Of the producers written into a kernel, the one with the most tensors behind it. */
