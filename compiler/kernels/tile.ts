@@ -24,7 +24,7 @@ export const pointsOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.va
 export function chooseTile(root: Tensor, body: Expr, lanes: Lanes): Tile {
   const leaves = leafReductions(body);
   const none: Tile = { tile: new Map(), unrolled: new Set() };
-  if (leaves.length === 0) return none;
+  if (leaves.length === 0) return { ...none, tile: neighbours(root, lanes) };
   const wide = root.axes.filter((a) => a.extent > 1).flatMap((a) => widths(a).map((w): [Axis, number] => [a, w]));
   const tiles: ReadonlyMap<Axis, number>[] = [new Map()];
   for (const [a, w] of wide) {
@@ -40,6 +40,13 @@ export function chooseTile(root: Tensor, body: Expr, lanes: Lanes): Tile {
     }
   }
   return { tile: best.tile, unrolled: best.unrolled };
+}
+
+/** Without reductions, a few neighbours an invocation: their indices share most of their arithmetic. */
+function neighbours(root: Tensor, lanes: Lanes): ReadonlyMap<Axis, number> {
+  const axis = [...root.axes].reverse().find((a) => a.extent > 1);
+  const width = axis && [4, 3, 2].find((w) => axis.extent % w === 0 && sizeOf(root) / w >= 16 * lanes.wanted);
+  return axis && width ? new Map([[axis, width]]) : new Map();
 }
 
 /** A reduction without another inside, and what matters of its reads. */
