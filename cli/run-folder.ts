@@ -62,14 +62,14 @@ export function version(): string {
   return typeof json === "object" && json !== null && "version" in json ? String(json.version) : "unknown";
 }
 
-/** Whether a folder holds a run, however far it came. */
-export function holdsRun(folder: string): boolean {
-  return existsSync(recordPath(folder)) || hasCheckpoint(folder, "latest") || hasCheckpoint(folder, "best");
+/** Whether a run has come as far as a checkpoint. */
+export function startedIn(folder: string): boolean {
+  return hasCheckpoint(folder, "latest") || hasCheckpoint(folder, "best");
 }
 
 /** N1062 where a new run would replace another. */
 export function demandFree(folder: string): void {
-  if (!holdsRun(folder)) return;
+  if (!existsSync(recordPath(folder)) && !startedIn(folder)) return;
   throw new Fault(diagnostic("N1062", `${folder} holds a run already`, {
     facts: [hasCheckpoint(folder, "latest") ? `Its latest checkpoint is ${checkpointPath(folder, "latest")}.` : "It has no checkpoint yet."],
     hint: "add `--resume` to go on with it, or give another folder to `--out`",

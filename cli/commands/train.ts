@@ -17,7 +17,7 @@ import { classOutput, validationSeed, type ValidationSetup } from "../../runtime
 import { UsageError, type Values } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
 import { inferencePlan, inferenceRun, loadFile, parametersOf, trainingPlan, trainingRun, type Loaded } from "../compile.ts";
-import { changes, copySources, demandFree, demandWritable, readRecord, version, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
+import { changes, copySources, demandFree, demandWritable, readRecord, startedIn, version, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
 import { table, type Progress, type Terminal } from "../terminal.ts";
 import { enoughClasses, prepareData, spatial, type TrainingData } from "../training-data.ts";
 
@@ -55,7 +55,7 @@ export const command: Command = define({
     const before = values.resume ? readRecord(out) : undefined;
     if (before === undefined) demandFree(out);
     // Both before anything that takes time.
-    const checkpoint = before && loadCheckpoint(out, "latest");
+    const checkpoint = before && startedIn(out) ? loadCheckpoint(out, "latest") : undefined;
     demandWritable(out);
     const progress = terminal.progress();
     try {
@@ -145,6 +145,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
       session, validation, cases: data.training, sampling: { seed: settings.seed, batch: settings.batch, patch: record.patch },
       length, folder: out, validateEvery, saveEvery, classes: record.classes, meta, teller: progress,
     });
+    if (checkpoint === undefined && before !== undefined) terminal.say(`${out} has no checkpoint yet; the run begins again`);
     if (checkpoint === undefined) await trainer.begin(settings.seed);
     else trainer.resume(checkpointPath(out, "latest"), checkpoint);
     progress.done();

@@ -74,6 +74,8 @@ export class Trainer {
 
   /** Fills the weights with their first values. */
   async begin(seed: number): Promise<void> {
+    // A run that ended before its first checkpoint may have left lines.
+    trimLog(logPath(this.#setup.folder), 0);
     await this.#setup.session.initialise(seed);
   }
 

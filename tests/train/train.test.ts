@@ -150,5 +150,10 @@ describe("what would go wrong", () => {
     expect(err).toContain("N1061");
     expect(err).toMatch(/step \d/);
     expect(existsSync(join(folder, "wild", "latest.safetensors"))).toBe(false);
+
+    const again = await netc(["train", tiny, "tiny", "--data", data, "--out", join(folder, "wild"), "--steps", "1", "--resume"]);
+    expect(again.code).toBe(0);
+    expect(again.err).toContain("the run begins again");
+    expect(entries("wild").flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([1]);
   });
 });
