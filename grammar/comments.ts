@@ -30,13 +30,18 @@ function beginsLine(node: Node): boolean {
   return !isResult && !("items" in node);
 }
 
+/** A `//!` comment is about the file and stands above everything. */
+function placeAtTop(comment: Comment, root: Node): boolean {
+  const { enclosingNode: around } = comment;
+  if (!comment.value.startsWith("//!") || (around !== undefined && around !== root)) return false;
+  util.addDanglingComment(root, comment, undefined);
+  return true;
+}
+
 /** A comment on a line of its own. True when it has been placed; otherwise Prettier's own rule is right. */
 export function placeOwnLine(comment: Comment, root: Node, parents: WeakMap<object, Node>): boolean {
   const { enclosingNode: around, precedingNode: before, followingNode: after } = comment;
-  if (comment.value.startsWith("//!") && (around === undefined || around === root)) {
-    util.addDanglingComment(root, comment, undefined);
-    return true;
-  }
+  if (placeAtTop(comment, root)) return true;
   if (around === undefined || around === root || isA(around, "body")) return false;
   if (isA(around, "import")) return hoist(comment, around, parents);
   if (after !== undefined && beginsLine(after) && !isFirstCondition(around, after)) return false;
@@ -50,6 +55,8 @@ export function placeOwnLine(comment: Comment, root: Node, parents: WeakMap<obje
 /** A comment behind something on its line; where the line may not end after it, it goes above. */
 export function placeEndOfLine(comment: Comment, root: Node, parents: WeakMap<object, Node>): boolean {
   const { enclosingNode: around, precedingNode: before, followingNode: after } = comment;
+  // A comment at the very start of a text has no line break before it and comes here.
+  if (placeAtTop(comment, root)) return true;
   if (around === undefined || around === root) return false;
   if (isA(around, "import")) return hoist(comment, around, parents);
   if (isA(around, "body")) {
