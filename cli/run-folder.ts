@@ -1,6 +1,6 @@
 // The folder of a training run: what `run.json` says, and copies of all texts that the network was built from.
 
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Reader } from "../compiler/front/front.ts";
 import { diagnostic, Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
@@ -95,7 +95,6 @@ function missingFrom(folder: string): string | undefined {
 
 /** Copies the texts into the folder and says which copy is which; equal names of different folders get numbers. */
 export function copySources(folder: string, texts: ReadonlyMap<string, string>): readonly SourceCopy[] {
-  mkdirSync(join(folder, "source"), { recursive: true });
   const taken = new Set<string>();
   return [...texts].map(([path, text]) => {
     const copy = freeName(path, taken);

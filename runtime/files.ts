@@ -1,6 +1,6 @@
 // Files on disk: whole reads and writes that either happen fully or not at all, with findings instead of error codes.
 
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
 
@@ -23,7 +23,7 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   let file: number | undefined;
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     file = openSync(temporary, "w");
     for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
     fsyncSync(file);
@@ -35,6 +35,19 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
     if (file !== undefined) closeSync(file);
     discard(temporary);
     throw new Fault(diagnostic("N1007", `cannot write ${path}`, { facts: [reason(error)], hint: writeHint(error, folder) }));
+  }
+}
+
+/** Makes a folder and those above it that are missing, one by one: Node's own way never ends where the system refuses with ENOENT, as below `/proc`. */
+export function makeFolder(folder: string): void {
+  if (folder === "" || existsSync(folder)) return;
+  const above = dirname(folder);
+  if (above !== folder) makeFolder(above);
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have been faster.
+    if (codeOf(error) !== "EEXIST") throw error;
   }
 }
 

@@ -1,6 +1,5 @@
 // `netc train`: learns the weights of a network from a folder of images and labels.
 
-import { mkdirSync } from "node:fs";
 import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
@@ -154,7 +153,6 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
       terminal.print(`nothing to do: ${out} has done ${trainer.step} of ${length.total} steps; \`--steps N\` sets a later end`);
       return exit.done;
     }
-    mkdirSync(out, { recursive: true });
     writeRecord(out, { ...record, sources: copySources(out, loaded.texts) });
     return await go(trainer, plan, terminal, progress);
   } finally {

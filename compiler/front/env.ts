@@ -114,7 +114,7 @@ export function force(entry: Lazy, env: Env, span: Span): Value {
 }
 
 export function tooDeep(env: Env, span: Span): Fault {
-  return fault(env, "N0504", "this never comes to an end", span, `still asking for more at depth ${env.world.depth}`, {
+  return fault(env, "N0504", "this never comes to an end", span, `still asking for more, ${Math.max(env.world.depth, env.place.trace?.depth ?? 0)} deep`, {
     hint: "a block that uses itself needs an `if` that stops it; a family needs a first case",
   });
 }
