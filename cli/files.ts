@@ -1,6 +1,6 @@
-// The disk: reading texts, finding the package and its standard library, writing without half-written files.
+// The disk: reading texts, finding the package and its standard library.
 
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -43,16 +43,4 @@ export function filesIn(folder: string, ending: string): readonly string[] {
 export function codePages(): ReadonlyMap<string, string> {
   const folder = join(packageRoot(), "compiler", "report", "codes");
   return new Map(filesIn(folder, ".md").map((name) => [name.replace(/\.md$/, ""), readFileSync(join(folder, name), "utf8")]));
-}
-
-/** Replaces a file in one step; on failure the old one is untouched. */
-export function writeWhole(path: string, text: string): void {
-  const beside = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(beside, text, { mode: existsSync(path) ? statSync(path).mode : 0o666 });
-    renameSync(beside, path);
-  } catch (thrown) {
-    rmSync(beside, { force: true });
-    throw thrown;
-  }
 }

@@ -1,6 +1,6 @@
 // Files on disk: whole reads and writes that either happen fully or not at all, with findings instead of error codes.
 
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fchmodSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
 
@@ -15,7 +15,8 @@ export function readBytes(path: string): Uint8Array {
 
 /**
  * Writes a file so that a reader sees either the old content or the new one, whatever happens in between:
- * a temporary file in the same folder, flushed to the disk, then renamed. Missing folders are made.
+ * a temporary file in the same folder, flushed to the disk, then renamed. Missing folders are made; a file that is
+ * replaced passes its permissions on.
  */
 export function writeAtomic(path: string, content: Uint8Array | string): void {
   const folder = dirname(path);
@@ -25,6 +26,7 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
   try {
     makeFolder(folder);
     file = openSync(temporary, "w");
+    if (existsSync(path)) fchmodSync(file, statSync(path).mode & 0o7777);
     for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
     fsyncSync(file);
     closeSync(file);

@@ -4,7 +4,8 @@ import { type Diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
 import { format } from "../../grammar/format.ts";
 import { type Command, command as define, exit } from "../command.ts";
-import { read, writeWhole } from "../files.ts";
+import { writeAtomic } from "../../runtime/files.ts";
+import { read } from "../files.ts";
 
 /** The command `fmt`. */
 export const command: Command = define({
@@ -32,7 +33,7 @@ export const command: Command = define({
       if (formed === undefined || formed === text) continue;
       terminal.print(path);
       if (values.check) failed = true;
-      else writeWhole(path, formed);
+      else writeAtomic(path, formed);
     }
     if (refused.length > 0) terminal.say(renderAll(refused, terminal));
     return failed || refused.length > 0 ? exit.fault : exit.done;
