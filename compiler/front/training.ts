@@ -248,7 +248,8 @@ function trainingOf(scene: Scene, world: World, program: Program, findings: Diag
   const outputs: Output[] = [{ name: "loss", tensor: loss }, ...(rate ? [{ name: "rate", tensor: rate }] : [])];
   const graph = graphOf(settings.network, world, [...inputs, label], outputs);
   findings.push(...idleDials(graph, scene));
-  return { training: { graph, loss, update: optimizer.update, clip }, settings: { ...settings, optimizer: optimizer.name } };
+  const heads = outputList(value, scene.env, run.target.span);
+  return { training: { graph, heads, loss, update: optimizer.update, clip }, settings: { ...settings, optimizer: optimizer.name } };
 }
 
 function missing(name: string, { env, run }: Scene): never {

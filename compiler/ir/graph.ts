@@ -76,6 +76,8 @@ export interface Update {
 export interface TrainingGraph {
   /** Outputs include `loss`, a scalar, and what the run monitors (`rate`, say), scalars too. */
   readonly graph: Graph;
+  /** What the network itself gives, all its heads. */
+  readonly heads: readonly Output[];
   readonly loss: Tensor;
   readonly update: (weights: Tensor, gradient: Tensor) => Update;
   readonly clip: { readonly square: (gradient: Tensor) => Tensor; readonly scaled: (gradient: Tensor, total: Tensor) => Tensor } | undefined;

@@ -86,12 +86,13 @@ export function differentiated(training: TrainingGraph, limit: number): Draft {
 /** The network forwards, and the gradients of its loss by every weight and input as outputs. */
 export function gradients(training: TrainingGraph, limit: number): Draft {
   const { graph, loss } = training;
-  const made = separate([loss, ...graph.outputs.map((o) => o.tensor), ...graph.states.flatMap((s) => s.next ?? [])]);
+  const results = [...graph.outputs, ...training.heads];
+  const made = separate([loss, ...results.map((o) => o.tensor), ...graph.states.flatMap((s) => s.next ?? [])]);
   const now = (t: Tensor): Tensor => made.get(t) as Tensor;
   const targets = [...graph.weights.map((w) => w.tensor), ...graph.inputs];
   const slopes = differentiate(now(loss), targets);
   const outputs = [
-    ...graph.outputs.map((o) => ({ name: o.name, tensor: now(o.tensor) })),
+    ...results.map((o) => ({ name: o.name, tensor: now(o.tensor) })),
     ...graph.weights.map((w) => ({ name: `grad/${w.path}`, tensor: slopes.get(w.tensor) as Tensor })).reverse(),
     ...graph.inputs.map((t) => ({ name: `grad_input/${t.name}`, tensor: slopes.get(t) as Tensor })),
   ];
