@@ -43,7 +43,7 @@ export function parseNames(text: string, path = "names"): NameTable {
     const [word, rest] = [line.slice(0, at < 0 ? line.length : at), at < 0 ? "" : line.slice(at + 1).trim()];
     if (word === "kind") {
       const [name = "", ...pairs] = rest.split(/[\s,]+/);
-      kinds.set(name, splitPairs(pairs.join(" "), span));
+      kinds.set(name, [...(kinds.get(name) ?? []), ...splitPairs(pairs.join(" "), span)]);
     } else if (word === "last") {
       const [name, pattern] = sides(rest, span);
       constants.push({ name, pattern: patternOf(pattern, span) });

@@ -188,3 +188,9 @@ test("every net holds what it says", { timeout: 60_000 }, () => {
 test("a false check is told with both sides", () => {
   expect(findingsIn("check params(Conv([1, 4, 8, 8], 8, 3)) == 295\n").map((f) => f.facts)).toEqual([["`params(Conv([1, 4, 8, 8], 8, 3))` is 296."]]);
 });
+
+test("a network that nothing builds is tried, and nothing is said of shapes that were only guessed", () => {
+  const net = (body: string): string => `network T(image: [N, M, *S], classes: int) where S % 5 == 0 { out logits = image |> ${body} }\n`;
+  expect(codesIn(net("Conv(classes)"))).toEqual([]);
+  expect(codesIn(net("Conv(classes)").replace(" where S % 5 == 0", "").replace("Conv(classes)", "Conv(classes, krnel = 3)"))).toEqual(["N0301"]);
+});

@@ -1,0 +1,29 @@
+// Networks with dynamic kernels, and their host, on the device against stored runs of their published code.
+
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { openDevice, type Device } from "../runtime/device.ts";
+import { compareNetwork, isThere, text, type Config, type Parity } from "./parity.ts";
+
+function sedyNNUNet(c: Config): string {
+  const width = (c["conv_kernel_sizes"] as readonly unknown[]).map((_, i) => Math.min((c["base_num_features"] as number) * 2 ** i, 320));
+  return `SEDyNNUNet(width = ${text(width)}, kernel = ${text(c["conv_kernel_sizes"])}, stride = ${text(c["pool_op_kernel_sizes"])}, kernels = ${text(c["kernel_num"])}, scope = ${text(c["switch_scope"])})`;
+}
+
+const sedy = { file: "nets/sedy_nnunet.net", network: "SEDyNNUNet", of: sedyNNUNet, names: "nets/sedy_nnunet.names", dials: (c: Config) => ({ temperature: c["temperature"] as number }) };
+
+const networks: readonly Parity[] = [
+  { golden: "sedy-nnunet-per-sample-T12", ...sedy },
+  { golden: "sedy-nnunet-first-sample", ...sedy },
+];
+
+let device: Device;
+beforeAll(async () => {
+  device = await openDevice();
+});
+afterAll(() => device?.close());
+
+describe("dynamic networks equal their published code", () => {
+  for (const parity of networks) {
+    it.skipIf(!isThere(parity.golden))(parity.golden, { timeout: 400_000 }, () => compareNetwork(device, parity));
+  }
+});
