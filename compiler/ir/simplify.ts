@@ -81,11 +81,9 @@ function divide(x: Expr, m: number): Expr {
   let quotient: Expr;
   if (Math.floor(range.low / m) === Math.floor(range.high / m)) quotient = int(Math.floor(range.low / m));
   else {
-    const shared = [...rest.terms.values()].reduce(gcd, m);
-    if (shared > 1) {
-      const smaller = { constant: Math.floor(rest.constant / shared), terms: new Map([...rest.terms].map(([t, c]) => [t, c / shared])) };
-      quotient = m === shared ? build(smaller) : divide(build(smaller), m / shared);
-    } else if (remainder.kind === "apply" && remainder.fn === "idiv" && (remainder.args[1] as Expr).kind === "number") {
+    const digits = highAndLow(rest, m);
+    if (digits) quotient = m === digits.unit ? build(digits.high) : divide(build(digits.high), m / digits.unit);
+    else if (remainder.kind === "apply" && remainder.fn === "idiv" && (remainder.args[1] as Expr).kind === "number") {
       const inner = remainder.args[1] as Extract<Expr, { kind: "number" }>;
       quotient = divide(remainder.args[0] as Expr, inner.value * m);
     } else if (remainder.kind === "apply" && remainder.fn === "imod" && (remainder.args[1] as Expr).kind === "number"
@@ -107,14 +105,30 @@ function modulo(x: Expr, m: number): Expr {
     && (remainder.args[1] as Extract<Expr, { kind: "number" }>).value % m === 0) {
     return modulo(remainder.args[0] as Expr, m);
   }
-  // (g·a + c) % (g·m) = g·(a % m) + c for 0 ≤ c < g
-  const shared = [...rest.terms.values()].reduce(gcd, m);
-  if (shared > 1 && m !== shared) {
-    const low = rest.constant % shared;
-    const inner = build({ constant: (rest.constant - low) / shared, terms: new Map([...rest.terms].map(([t, c]) => [t, c / shared])) });
-    return build(combine({ constant: low, terms: new Map() }, affine(modulo(inner, m / shared)), shared));
-  }
+  const digits = highAndLow(rest, m);
+  if (digits && m !== digits.unit) return build(combine(digits.low, affine(modulo(build(digits.high), m / digits.unit)), digits.unit));
   return apply("imod", remainder, int(m));
+}
+
+/**
+ * The sum as `unit · high + low` with `0 ≤ low < unit`, for the largest `unit` that divides `m`:
+ * then `sum / m = high / (m / unit)` and `sum % m = unit · (high % (m / unit)) + low`.
+ */
+function highAndLow(sum: Affine, m: number): { readonly unit: number; readonly high: Affine; readonly low: Affine } | undefined {
+  const units = new Set([...sum.terms.values()].map((c) => gcd(c, m)).filter((u) => u > 1));
+  for (const unit of [...units].sort((a, b) => b - a)) {
+    const high = new Map<Expr, number>();
+    const low = new Map<Expr, number>();
+    for (const [atom, c] of sum.terms) {
+      if (c % unit === 0) high.set(atom, c / unit);
+      else low.set(atom, c);
+    }
+    const whole = Math.floor(sum.constant / unit);
+    const rest = { constant: sum.constant - whole * unit, terms: low };
+    const range = interval(build(rest));
+    if (range.low >= 0 && range.high < unit) return { unit, high: { constant: whole, terms: high }, low: rest };
+  }
+  return undefined;
 }
 
 function gcd(a: number, b: number): number {

@@ -43,13 +43,18 @@ interface Move {
 
 function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
   let domain = tidy(start);
+  const searched = domain;
   for (let round = 0; round < 64; round++) {
     const move = bestMove(domain);
     if (!move) break;
     domain = tidy(move.apply());
   }
-  return reduce(by, domain.over, domain.where, domain.body);
+  // Equations that only ever turn into others are better searched.
+  const best = pointsOf(domain) <= pointsOf(searched) ? domain : searched;
+  return reduce(by, best.over, best.where, best.body);
 }
+
+const pointsOf = (d: Domain): number => d.over.reduce((n, a) => n * a.extent, 1);
 
 function tidy(d: Domain): Domain {
   const memo = new Map<Expr, Expr>();

@@ -4,12 +4,13 @@ import { describe, expect, it } from "vitest";
 import { apply, index, makeAxis, read, reduce } from "../../compiler/ir/expr.ts";
 import { define, shapeOf, sizeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import { printTensor } from "../../compiler/ir/print.ts";
 import { differentiate } from "../../compiler/passes/differentiate.ts";
 import { separate } from "../../compiler/passes/separate.ts";
 import { share } from "../../compiler/passes/share.ts";
 import { simplify } from "../../compiler/passes/simplify.ts";
 import { solve } from "../../compiler/passes/solve.ts";
-import { allCases } from "./cases.ts";
+import { allCases, reshape } from "./cases.ts";
 import { noise } from "./noise.ts";
 
 const origin = { span: undefined, path: "test" };
@@ -55,4 +56,15 @@ describe("differentiate", () => {
       });
     });
   }
+});
+
+describe("solve", () => {
+  it("leaves no sum longer than its search, and none at all where a number is read in aligned digits", () => {
+    const { result, inputs } = reshape([4, 8, 16], [128, 4]);
+    const { loss } = weighed(result);
+    const gradient = differentiate(separate([loss]).get(loss) as Tensor, inputs).get(inputs[0] as Tensor) as Tensor;
+    const solved = solve([gradient]).get(gradient) as Tensor;
+    expect(solved.body?.kind).not.toBe("reduce");
+    expect(printTensor(solved)).not.toContain("sum");
+  });
 });

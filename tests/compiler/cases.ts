@@ -52,13 +52,19 @@ export function resize(from: number, to: number): Case {
   return { name: `resize ${from} to ${to}`, inputs: [x], result: define("y", [ac, at], body, origin) };
 }
 
-/** A row-major reinterpretation of [2, 3, 4, 5] as [2, 10, 6]. */
-export function reshape(): Case {
-  const x = source("x", [2, 3, 4, 5], origin);
-  const [an, a, b] = axes(["n", 2], ["a", 10], ["b", 6]) as [Axis, Axis, Axis];
-  const flat = add(mul(index(a), int(6)), index(b));
-  const body = read(x, [index(an), div(flat, 20), mod(div(flat, 5), 4), mod(flat, 5)]);
-  return { name: "reshape", inputs: [x], result: define("y", [an, a, b], mul(body, body), origin) };
+/** The square of a row-major reinterpretation: the number of each element is written once and read in other digits. */
+export function reshape(from: readonly number[], to: readonly number[]): Case {
+  const x = source("x", from, origin);
+  const out = to.map((e, i) => makeAxis(`a${i}`, e));
+  const flat = out.reduce<Expr>((sum, a) => add(mul(sum, int(a.extent)), index(a)), int(0));
+  let below = 1;
+  const at = [...from].reverse().map((extent, i) => {
+    const digit = i === from.length - 1 ? div(flat, below) : mod(div(flat, below), extent);
+    below *= extent;
+    return digit;
+  }).reverse();
+  const body = read(x, at);
+  return { name: `reshape ${from.join(" x ")} to ${to.join(" x ")}`, inputs: [x], result: define("y", out, mul(body, body), origin) };
 }
 
 /** Group statistics and their use, with the channel's group as a digit. */
@@ -145,6 +151,6 @@ export function allCases(): readonly Case[] {
     conv(base), conv({ ...base, stride: 2 }), conv({ ...base, groups: 2 }), conv({ ...base, o: 4, groups: 4, k: [3, 3] }),
     conv({ ...base, dilation: 2, pad: 2 }), conv({ ...base, k: [2, 2], stride: 2, pad: 0, s: [6, 8] }), conv({ ...base, stride: 3, k: [5, 4], groups: 2 }),
     transposed(2, 3, 1), transposed(2, 2, 0), transposed(1, 3, 1), transposed(2, 1, 0), transposed(3, 2, 0), transposed(2, 5, 2),
-    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), reshape(), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(),
+    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(),
   ];
 }
