@@ -93,7 +93,8 @@ function* moves(d: Domain, equation: Expr, sum: Affine, isBound: (e: Expr) => bo
   const originals = solvable.filter((x) => !made.has(x.axis));
 
   // One axis with nothing else to choose: a substitution.
-  const only = atoms.length === 1 ? solvable[0] : originals.length === 1 ? originals[0] : undefined;
+  const only = atoms.length === 1 ? solvable[0] : originals.length === 1 ? originals[0]
+    : originals.length === 0 ? solvable.filter((x) => Math.abs(x.c) === 1).sort((a, b) => b.axis.extent - a.axis.extent)[0] : undefined;
   if (only && atoms.every(([atom]) => atom === index(only.axis) || settled(atom))) {
     yield { rank: Math.abs(only.c) === 1 ? 0 : 1, apply: () => eliminate(d, equation, sum, only.axis, only.c) };
     return;
