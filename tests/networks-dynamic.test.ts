@@ -11,9 +11,17 @@ function sedyNNUNet(c: Config): string {
 
 const sedy = { file: "nets/sedy_nnunet.net", network: "SEDyNNUNet", of: sedyNNUNet, names: "nets/sedy_nnunet.names", dials: (c: Config) => ({ temperature: c["temperature"] as number }) };
 
+function espnet3D(c: Config): string {
+  return `ESPNet3D(stem = ${text(c["initial"])}, width = ${text((c["config"] as readonly number[]).slice(0, 3))}, depth = ${text(c["reps"])}, scales = ${text(c["psp_scales"])})`;
+}
+
 const networks: readonly Parity[] = [
   { golden: "sedy-nnunet-per-sample-T12", ...sedy },
   { golden: "sedy-nnunet-first-sample", ...sedy },
+  {
+    golden: "espnet3d", file: "nets/espnet3d.net", network: "ESPNet3D", of: espnet3D, names: "nets/espnet3d.names",
+    head: (i) => (i === 0 ? "logits" : `logits[${i}]`), loss: (h, s) => `dice_ce(${h}, label, batch = ${s.loss.batch_dice})`,
+  },
 ];
 
 let device: Device;
@@ -24,6 +32,6 @@ afterAll(() => device?.close());
 
 describe("dynamic networks equal their published code", () => {
   for (const parity of networks) {
-    it.skipIf(!isThere(parity.golden))(parity.golden, { timeout: 400_000 }, () => compareNetwork(device, parity));
+    it.skipIf(!isThere(parity.golden))(parity.golden, { timeout: 900_000 }, () => compareNetwork(device, parity));
   }
 });

@@ -1,19 +1,20 @@
 // The value of an expression: runs the static world, and leaves elements and tensors behind.
 
-import type { Argument, Stage, Term } from "../../grammar/ast.ts";
+import type { Argument, Element, Stage, Term } from "../../grammar/ast.ts";
 import { dial, type Dial } from "../ir/expr.ts";
 import type { Span } from "../source.ts";
 import { binary, unary } from "./arithmetic.ts";
 import { builtinNames, callBuiltin, takesWholeLists, wordValue } from "./builtins.ts";
 import { fault, force, join, lazy, lookup, newEnv, emptyWorld, within } from "./env.ts";
 import { callFn } from "./fn.ts";
-import { readAt } from "./reads.ts";
+import { expandPack, readAt } from "./reads.ts";
 import { callLayer } from "./instance.ts";
 import { nearest } from "../report/spelling.ts";
 import { callOp } from "./op.ts";
 import { settle } from "./pointwise.ts";
 import { find, visible, type Meaning } from "./module.ts";
 import { reduction } from "./reduction.ts";
+import { namesIn } from "./walk.ts";
 import {
   describe, float, list, scalar, show, truth, whole, type CallSite, type Env, type Given, type Layer, type Place, type Value,
 } from "./values.ts";
@@ -135,12 +136,21 @@ function operation(term: Extract<Term, { kind: "binary" }>, env: Env, fraction: 
   return binary(a, b, { env, operator, span, left: term.left.span, right: term.right.span, fraction });
 }
 
-function listed(e: { readonly pack: boolean; readonly term: Term }, env: Env, fraction: boolean): readonly Value[] {
+function listed(e: Element, env: Env, fraction: boolean): readonly Value[] {
+  if (e.pack && [...namesIn(e.term)].some((name) => isPack(name, env, e.term.span))) {
+    return expandPack(e, env, undefined).map((v) => settle(v, "y"));
+  }
   const v = settle(evaluate(e.term, env, fraction), "y");
   if (!e.pack) return [v];
   if (v.kind === "list") return v.items;
   if (v.kind === "int") return [v];
   throw fault(env, "N0302", `\`*\` spreads a list, this is ${describe(v)}`, e.term.span, "");
+}
+
+/** Whether a name is one index per axis: what mentions it is written once per axis. */
+function isPack(name: string, env: Env, span: Span): boolean {
+  const entry = lookup(env.scope, name);
+  return entry !== undefined && entry.state !== "busy" && force(entry, env, span).kind === "pack";
 }
 
 const mostEntries = 1 << 20;

@@ -106,6 +106,11 @@ describe("elements", () => {
     expect(run(pipe(op, "turned"), [1, 1, 2, 3])).toEqual([5, 4, 3, 2, 1, 0]);
   });
 
+  test("a list takes an entry for every axis", () => {
+    const op = "op marked(x: [N, C, *S]) -> y: [N, C, *S] {\n  y[n, c, *s] = x[n, c, *s] * product([*(s + 1 + 10 * axis)])\n}";
+    expect(run(pipe(op, "marked"), [1, 1, 2, 3])).toEqual([0, 12, 26, 66, 96, 130]);
+  });
+
   test("interpolation at fractional places is done in whole numbers", () => {
     const text = "network Net(image: [N, M, *S]) {\n  out y = image |> resize(5)\n}";
     expect(run(text, [1, 1, 3]).map((v) => Number(v.toFixed(9)))).toEqual([0, 0.4, 1, 1.6, 2]);
