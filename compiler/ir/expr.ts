@@ -58,13 +58,8 @@ export type Reduce = Extract<Expr, { kind: "reduce" }>;
 export type Apply = Extract<Expr, { kind: "apply" }>;
 
 let nextId = 1;
-let table = new Map<string, Expr>();
+const table = new Map<string, Expr>();
 const none: ReadonlySet<Axis> = new Set();
-
-/** Forgets which expressions are equal, so that a long-lived process does not keep every graph it ever built. */
-export function forgetExpressions(): void {
-  table = new Map();
-}
 
 export function makeAxis(name: string, extent: number): Axis {
   return { name, extent, id: nextId++ };

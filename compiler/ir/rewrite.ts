@@ -1,7 +1,6 @@
 // Rebuilding expressions: substitution of axes, replacement of reads, fresh names for bound axes.
 
 import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read } from "./expr.ts";
-import { affine, build } from "./affine.ts";
 import { simplifyNode } from "./simplify.ts";
 
 /** The same node over other parts; the parts are simplified together where that is local. */
@@ -85,6 +84,3 @@ export function readsOf(e: Expr): readonly Read[] {
   });
   return found;
 }
-
-/** An int expression in its one canonical form. */
-export const canonical = (e: Expr): Expr => (e.type === "int" ? build(affine(e)) : e);
