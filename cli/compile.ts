@@ -1,12 +1,11 @@
-// From a `.net` file on disk to graphs and plans: what training, prediction and the inspecting commands share.
+// From a `.net` file on disk to graphs: what training, prediction and the inspecting commands share.
 
 import { join } from "node:path";
 import {
   load, prepareInference, prepareTraining, type Program, type Reader, type RunOptions, type RunSettings,
 } from "../compiler/front/front.ts";
 import type { Graph, TrainingGraph } from "../compiler/ir/graph.ts";
-import { compile, compileTraining, type Compiled } from "../compiler/pipeline.ts";
-import type { Plan, Profile } from "../compiler/plan/plan.ts";
+import type { Plan } from "../compiler/plan/plan.ts";
 import { diagnostic, Fault, isError, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import { read, stdFolder } from "./files.ts";
 
@@ -65,16 +64,6 @@ export function inferenceRun(loaded: Loaded, name: string | undefined, options: 
   withoutErrors(findings);
   if (graph === undefined || settings === undefined) throw new Error("internal: no graph and no finding");
   return { graph, settings };
-}
-
-/** The plan of one training step. */
-export function trainingPlan(training: TrainingGraph, profile: Profile): Compiled {
-  return compileTraining(training, profile);
-}
-
-/** The plan that predicts. */
-export function inferencePlan(graph: Graph, profile: Profile): Compiled {
-  return compile(graph, profile);
 }
 
 /** How many values a plan learns. */

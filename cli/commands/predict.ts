@@ -1,5 +1,6 @@
 // `netc predict`: labels images with a trained network.
 
+import { compile } from "../../compiler/pipeline.ts";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
 import { adapterChoices } from "../../runtime/adapters/find.ts";
@@ -14,7 +15,7 @@ import { loadWeights } from "../../runtime/train/state.ts";
 import { classOutput } from "../../runtime/train/validate.ts";
 import { UsageError } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
-import { inferencePlan, inferenceRun, loadFile } from "../compile.ts";
+import { inferenceRun, loadFile } from "../compile.ts";
 import { copyReader, demandWritable, readRecord, type RunRecord } from "../run-folder.ts";
 import type { Progress, Terminal } from "../terminal.ts";
 
@@ -76,7 +77,7 @@ async function predictOn(device: Device, network: Network, cases: readonly Wante
     set: record.asked.set, channels: record.channels.length, classes: record.classes.length, patch: record.window, batch,
   });
   progress.update("planning kernels");
-  const { plan } = inferencePlan(graph, device.profile);
+  const { plan } = compile(graph, device.profile);
   const output = classOutput(plan, record.classes.length);
   if (output === undefined) throw noClassOutput(record, plan.outputs.map(({ name, shape }) => `\`${name}\` [${shape.join(", ")}]`));
   const session = await Session.create(device, plan, { onCompiled: (done, of) => progress.update(`compiling kernels: ${done} of ${of}`) });

@@ -1,5 +1,6 @@
 // `netc train`: learns the weights of a network from a folder of images and labels.
 
+import { compile, compileTraining } from "../../compiler/pipeline.ts";
 import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
@@ -15,7 +16,7 @@ import { Trainer, type Outcome } from "../../runtime/train/trainer.ts";
 import { classOutput, validationSeed, type ValidationSetup } from "../../runtime/train/validate.ts";
 import { UsageError, type Values } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
-import { inferencePlan, inferenceRun, loadFile, parametersOf, trainingPlan, trainingRun, type Loaded } from "../compile.ts";
+import { inferenceRun, loadFile, parametersOf, trainingRun, type Loaded } from "../compile.ts";
 import { changes, copySources, demandFree, demandWritable, readRecord, startedIn, version, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
 import { table, type Progress, type Terminal } from "../terminal.ts";
 import { enoughClasses, prepareData, spatial, type TrainingData } from "../training-data.ts";
@@ -122,7 +123,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
   const { loaded, run, options, settings, data, length, out, values, before } = plan;
   progress.update("planning kernels");
   const started = performance.now();
-  const step = trainingPlan(plan.training, device.profile).plan;
+  const step = compileTraining(plan.training, device.profile).plan;
   const onCompiled = (done: number, of: number): void => progress.update(`compiling kernels: ${done} of ${of}`);
   const session = await Session.create(device, step, { onCompiled });
   let validation: ValidationSetup | undefined;
@@ -130,7 +131,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
     const validateEvery = values["validate-every"] ?? settings.steps;
     if (validateEvery > 0) {
       const { graph } = inferenceRun(loaded, run, { ...options, patch: settings.patch, batch: settings.batch });
-      validation = await validationOn(device, inferencePlan(graph, device.profile).plan, plan, validateEvery);
+      validation = await validationOn(device, compile(graph, device.profile).plan, plan, validateEvery);
     }
     const compiled = (performance.now() - started) / 1000;
     const record = recordOf(plan, parametersOf(step));
