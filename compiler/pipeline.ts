@@ -1,6 +1,7 @@
 // From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
 
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
+import { recompute, type Again } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
@@ -11,10 +12,12 @@ import { sizeOf, type Graph, type Tensor, type TrainingGraph } from "./ir/graph.
 import { bindingsNeeded, fuse, type Fused } from "./kernels/fuse.ts";
 import type { Kernel } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
-import * as map from "./kernels/strategies/map.ts";
+import { lower, schedule } from "./kernels/strategies/choose.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
+import { scatterSums } from "./kernels/strategies/scatter.ts";
 import { assemble } from "./plan/assemble.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
+import { inOrder, storageOf } from "./plan/storage.ts";
 import { diagnostic, Fault } from "./report/diagnostic.ts";
 
 /** Everything that compilation made, stage by stage. */
@@ -25,6 +28,8 @@ export interface Compiled {
   readonly kernels: readonly Kernel[];
   readonly loops: readonly Loops[];
   readonly plan: Plan;
+  /** What is computed more than once to stay within a budget of memory. */
+  readonly again: Again;
 }
 
 const forward = [separate, solve, simplify, separate, share] as const;
@@ -34,17 +39,20 @@ export function compile(graph: Graph, profile: Profile): Compiled {
   return backEnd(inference(graph, bindingElements(profile)), profile);
 }
 
-/** Compiles a training step: forward, backward, clipping and the optimiser's update. */
-export function compileTraining(training: TrainingGraph, profile: Profile): Compiled {
-  return backEnd(differentiated(training, bindingElements(profile)), profile);
+/**
+ * Compiles a training step: forward, backward, clipping and the optimiser's update. All its buffers together take no more than
+ * `budget` bytes.
+ */
+export function compileTraining(training: TrainingGraph, profile: Profile, budget = Infinity): Compiled {
+  return backEnd(differentiated(training, bindingElements(profile)), profile, budget);
 }
 
 /**
  * Compiles a network with the gradients of its loss as outputs: `grad/<weight path>` and `grad_input/<input>`. For comparing
  * a network with another implementation of it.
  */
-export function compileGradients(training: TrainingGraph, profile: Profile): Compiled {
-  return backEnd(gradients(training, bindingElements(profile)), profile);
+export function compileGradients(training: TrainingGraph, profile: Profile, budget = Infinity): Compiled {
+  return backEnd(gradients(training, bindingElements(profile)), profile, budget);
 }
 
 /** Compiles bare definitions: what `outputs` say of `inputs`. */
@@ -55,11 +63,12 @@ export function compileDefinitions(name: string, inputs: readonly Tensor[], outp
 
 const bindingElements = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 64;
 
-function backEnd(draft: Draft, profile: Profile): Compiled {
+function backEnd(draft: Draft, profile: Profile, budget = Infinity): Compiled {
   let current = draft;
   for (const pass of forward) current = current.through(pass);
   const solved = ordered(current.roots());
   const lanes = { wanted: profile.lanes };
+  current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
   const split = splitReductions(current.roots(), lanes);
   current = current.through(() => split.tensors).settled();
   const roots = current.roots();
@@ -68,12 +77,14 @@ function backEnd(draft: Draft, profile: Profile): Compiled {
   const bindingsOf = (t: Tensor): number => Math.max(1, Math.ceil(sizeOf(t) / bindingElements(profile)));
   const fused = fuse(roots, stored, profile.maxBindings, bindingsOf);
   for (const f of fused) demandBindings(f, bindingsNeeded(f, bindingsOf), profile);
-  const kernels = fused.map((f): Kernel => ({
-    name: f.root.name, root: f.root, body: f.body, schedule: map.schedule(f.root, f.body, lanes), inlined: f.inlined,
+  const made = fused.map((f): Kernel => ({
+    name: f.root.name, root: f.root, body: f.body, schedule: schedule(f.root, f.body, lanes), inlined: f.inlined,
   }));
-  const loops = kernels.map(map.lower);
-  const plan = assemble(current.job(), kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), profile);
-  return { grad: ordered(draft.roots()), solved, kernels, loops, plan };
+  const storage = storageOf(current.job(), made);
+  const { kernels, again } = recompute(inOrder(made, storage), storage, budget);
+  const loops = kernels.map(lower);
+  const plan = assemble(current.job(), kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), storage, profile);
+  return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
 }
 
 /** A definition whose own operands are too large for the adapter: no other choice of kernels would help. */

@@ -3,15 +3,16 @@
 import { ordered } from "../../compiler/ir/order.ts";
 import { printExpression, printTensors } from "../../compiler/ir/print.ts";
 import type { Tensor } from "../../compiler/ir/graph.ts";
-import type { Kernel } from "../../compiler/kernels/kernel.ts";
+import type { Kernel, Schedule } from "../../compiler/kernels/kernel.ts";
 import { printLoops } from "../../compiler/kernels/loops.ts";
 import { compile, compileTraining, type Compiled } from "../../compiler/pipeline.ts";
-import type { Plan, Provenance, Slice } from "../../compiler/plan/plan.ts";
+import type { Provenance, Slice } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
 import { shapeOf } from "../../compiler/ir/graph.ts";
 import { UsageError } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
 import { trainingRun } from "../compile.ts";
+import { againText, bytesAsked } from "../memory.ts";
 import { graphFor, openTarget, runsOf, type Target } from "../target.ts";
 
 const stages = ["ast", "graph", "grad", "solved", "kernels", "loops", "wgsl", "plan"] as const;
@@ -25,6 +26,7 @@ export const command: Command = define({
     input: { kind: "integers", least: 1, text: "shape of the input: N,C,D,H,W; a run brings its own" },
     set: { kind: "pairs", text: "a parameter of the network, e.g. --set classes=14" },
     at: { kind: "text", holds: "NAME", text: "only definitions of this name, or below this path, e.g. e[1]" },
+    memory: { kind: "text", holds: "4GiB", text: "what the training step may take, as of `netc train`" },
     training: { kind: "switch", text: "the training step of the network's `train` run: forward, backward and update" },
   },
   details: [
@@ -48,7 +50,7 @@ export const command: Command = define({
       terminal.print(printTensors(ordered(graph.outputs.map((o) => o.tensor)).filter(at)));
       return exit.done;
     }
-    const compiled = values.training || stage === "grad" ? trainingOf(target, values.set, values.input) : compile(graphFor(target, values.set, needed(values.input), false).graph, leastProfile);
+    const compiled = values.training || stage === "grad" ? trainingOf(target, values) : compile(graphFor(target, values.set, needed(values.input), false).graph, leastProfile);
     terminal.print(textOf(stage, compiled, at));
     return exit.done;
   },
@@ -59,12 +61,18 @@ function needed(input: readonly number[] | undefined): readonly number[] {
   return input;
 }
 
-function trainingOf(target: Target, set: Readonly<Record<string, string>>, input: readonly number[] | undefined): Compiled {
+interface Asked {
+  readonly set: Readonly<Record<string, string>>;
+  readonly input: readonly number[] | undefined;
+  readonly memory: string | undefined;
+}
+
+function trainingOf(target: Target, { set, input, memory }: Asked): Compiled {
   const [run] = runsOf(target);
   if (runsOf(target).length === 0) throw new UsageError(`no \`train\` run of ${target.loaded.path} is about \`${target.name}\``, "the loss and the optimiser of a training step come from a run");
   const size = input && { batch: input[0] as number, channels: input[1] as number, patch: input.slice(2) };
   const { training } = trainingRun(target.loaded, run, { set, channels: 1, ...size });
-  return compileTraining(training, leastProfile);
+  return compileTraining(training, leastProfile, memory === undefined ? Infinity : bytesAsked(memory));
 }
 
 type Matcher = (t: Pick<Tensor, "name" | "origin">) => boolean;
@@ -82,17 +90,21 @@ function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at:
     case "kernels": return c.kernels.filter((k) => at(k.root)).map(kernelText).join("\n\n");
     case "loops": return c.loops.filter((_, i) => at((c.kernels[i] as Kernel).root)).map(printLoops).join("\n\n");
     case "wgsl": return shaderText(c, at);
-    case "plan": return planText(c.plan);
+    case "plan": return planText(c);
   }
 }
 
 function kernelText(k: Kernel): string {
-  const tile = [...k.schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
-  const unrolled = [...k.schedule.unrolled].map((a) => a.name).join(", ");
-  const how = [k.schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`].filter(Boolean).join("; ");
-  const head = `${k.name}[${shapeOf(k.root).join(", ")}]  (${k.root.origin.path || "-"})\n  ${how}`;
+  const head = `${k.name}[${shapeOf(k.root).join(", ")}]  (${k.root.origin.path || "-"})\n  ${how(k.schedule)}`;
   const inlined = k.inlined.length > 0 ? `\n  with ${k.inlined.join(", ")} written in` : "";
   return `${head}${inlined}\n  = ${printExpression(k.body)}`;
+}
+
+function how(schedule: Schedule): string {
+  if (schedule.strategy === "scatter") return `scatter; in parallel over ${schedule.parallel.map((a) => a.name).join(", ")}`;
+  const tile = [...schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
+  const unrolled = [...schedule.unrolled].map((a) => a.name).join(", ");
+  return [schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`].filter(Boolean).join("; ");
 }
 
 function shaderText(c: Compiled, at: Matcher): string {
@@ -108,9 +120,11 @@ function shaderText(c: Compiled, at: Matcher): string {
 const place = (o: Provenance): string => [o.path, o.file && `${o.file}:${o.line}:${o.column}`].filter(Boolean).join("  ");
 const slice = (s: Slice): string => `#${s.buffer}[${s.offset}..<${s.offset + s.bytes}]`;
 
-function planText(p: Plan): string {
+function planText({ plan: p, again }: Compiled): string {
   const lines = [`${p.name}: ${p.bytes} bytes in ${p.buffers.length} buffers, ${p.steps.length} steps, ${p.shaders.length} shaders`, "", "buffers"];
   p.buffers.forEach((b, i) => lines.push(`  #${i}  ${b.bytes} bytes  ${b.kept ? "kept" : "shared"}  ${b.name}`));
+  if (again.values.length > 0) lines.push("", `computed again: ${againText(again)}`);
+  for (const { tensor, times, flops } of again.values) lines.push(`  ${tensor.name} [${shapeOf(tensor).join(", ")}]  ${times} x, ${flops} flop  ${tensor.origin.path}`);
   lines.push("", "steps");
   for (const s of p.steps) {
     if (s.kind === "dispatch") lines.push(`  ${s.name}  shader ${s.shader}  ${s.groups.join(" x ")} groups  ${s.bindings.map(slice).join(" ")}  ${place(s.origin)}`);

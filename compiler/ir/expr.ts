@@ -10,7 +10,8 @@ export interface Axis {
   readonly id: number;
 }
 
-export type Type = "real" | "int" | "bool";
+/** `wide` is a whole number of 64 bits: what a sum is gathered in whose terms come in any order. */
+export type Type = "real" | "int" | "bool" | "wide";
 
 /** What a read yields beyond the edge. `never` is a proof obligation, met before lowering. */
 export type Outside = "never" | "zero" | "edge" | "lowest";
@@ -24,12 +25,13 @@ export interface Dial {
 /**
  * Scalar functions. `idiv` and `imod` floor (as the language does); `div` is real division;
  * `real` turns an int into a real; `floor`, `round` (halves to even) and `trunc` turn a real into an int; `hold` is the
- * identity whose derivative is zero; `select(test, then, otherwise)`.
+ * identity whose derivative is zero; `binade` is the power of two at or below a positive real; `widen` cuts a real to a wide whole number, `real` brings it back;
+ * `select(test, then, otherwise)`.
  */
 export type Primitive =
   | "add" | "sub" | "mul" | "div" | "idiv" | "imod" | "neg" | "min" | "max" | "abs" | "pow"
   | "exp" | "log" | "sqrt" | "rsqrt" | "erf" | "sin" | "cos" | "tanh"
-  | "floor" | "round" | "trunc" | "real" | "hold" | "select"
+  | "floor" | "round" | "trunc" | "widen" | "binade" | "real" | "hold" | "select"
   | "eq" | "ne" | "lt" | "le" | "and" | "or" | "not";
 
 interface Common {
@@ -155,7 +157,7 @@ function raw(fn: Primitive, args: readonly Expr[]): Expr {
   }));
 }
 
-const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "pow"]);
+const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "pow"]);
 
 /** An int as a real; a real as it is. */
 export function asReal(e: Expr): Expr {
@@ -177,6 +179,7 @@ function resultType(fn: Primitive, args: readonly Expr[]): Type {
     case "eq": case "ne": case "lt": case "le": case "and": case "or": case "not": return "bool";
     case "floor": case "round": case "trunc": case "idiv": case "imod": return "int";
     case "real": return "real";
+    case "widen": return "wide";
     case "select": return (args[1] as Expr).type;
     default: return (args[0] as Expr).type;
   }
@@ -229,6 +232,14 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-t * t) / (fraction * Math.sqrt(Math.PI)));
 }
 
+/** The power of two at or below a positive number; what is no number, or has no bound, stays so. */
+export function binade(x: number): number {
+  if (!Number.isFinite(x)) return x;
+  let power = 2 ** Math.floor(Math.log2(x));
+  if (power > x) power /= 2;
+  return power * 2 <= x ? power * 2 : power;
+}
+
 /** Halves to even. */
 export function roundEven(x: number): number {
   const down = Math.floor(x);
@@ -261,7 +272,8 @@ export function evaluate(fn: Primitive, v: readonly number[]): number {
     case "tanh": return Math.tanh(a);
     case "floor": return Math.floor(a);
     case "round": return roundEven(a);
-    case "trunc": return Math.trunc(a);
+    case "trunc": case "widen": return Math.trunc(a);
+    case "binade": return binade(a);
     case "real": case "hold": return a;
     case "select": return a ? b : c;
     case "eq": return a === b ? 1 : 0;

@@ -2,7 +2,7 @@
 
 import { invariant } from "../report/diagnostic.ts";
 import { drawValue } from "./draw.ts";
-import { erf, evaluate, reduceIdentity, roundEven, type Axis, type Expr, type Primitive } from "./expr.ts";
+import { binade, erf, evaluate, reduceIdentity, roundEven, type Axis, type Expr, type Primitive } from "./expr.ts";
 import { shapeOf, sizeOf, type Tensor } from "./graph.ts";
 
 export interface Surroundings {
@@ -41,6 +41,7 @@ export function interpret(tensor: Tensor, surroundings: Surroundings): Float64Ar
 interface Support {
   readonly erf: (x: number) => number;
   readonly round: (x: number) => number;
+  readonly binade: (x: number) => number;
   readonly call: (fn: Primitive, v: number[]) => number;
   readonly dial: (name: string, otherwise: number) => number;
   readonly draw: (site: number, at: number) => number;
@@ -50,6 +51,7 @@ function support(s: Surroundings): Support {
   return {
     erf,
     round: roundEven,
+    binade,
     call: evaluate,
     dial: (name, otherwise) => s.dials?.[name] ?? otherwise,
     draw: (site, at) => drawValue(s.seed ?? 0, s.step ?? 0, site, at),
@@ -146,7 +148,7 @@ function applyText(fn: Primitive, v: readonly string[]): string {
     case "imod": return `${a} - Math.floor(${a} / ${b}) * ${b}`;
     case "neg": return `-${a}`;
     case "erf": return `s.erf(${a})`;
-    case "round": return `s.round(${a})`;
+    case "round": case "binade": return `s.${fn}(${a})`;
     case "select": return `${a} ? ${b} : ${c}`;
     case "eq": return `${a} === ${b}`;
     case "ne": return `${a} !== ${b}`;
@@ -157,6 +159,7 @@ function applyText(fn: Primitive, v: readonly string[]): string {
     case "not": return `!${a}`;
     case "rsqrt": return `1 / Math.sqrt(${a})`;
     case "real": case "hold": return a;
+    case "widen": return `Math.trunc(${a})`;
     case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": case "tanh":
     case "floor": case "trunc": return `Math.${fn}(${v.join(", ")})`;
     default: return fn satisfies never;

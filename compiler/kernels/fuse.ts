@@ -5,6 +5,7 @@ import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
 import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
+import { bodiesOf } from "./strategies/scatter.ts";
 
 /** What a load or a store of an element costs, in additions. */
 const traffic = 6;
@@ -28,7 +29,7 @@ export interface Fused {
  */
 export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Fused[] {
   const order = ordered(roots);
-  const stored = new Set<Tensor>([...roots, ...mustStore].filter((t) => t.body));
+  const stored = new Set<Tensor>([...roots, ...mustStore, ...order.filter((t) => t.type === "wide")].filter((t) => t.body));
   decide(order, stored);
   const made = new Map<Tensor, Fused>();
   const open = order.filter((t) => stored.has(t));
@@ -82,7 +83,7 @@ function decide(order: readonly Tensor[], stored: Set<Tensor>): void {
     if (!t.body) continue;
     const times = evaluations.get(t) ?? 0;
     if (!stored.has(t) && !pays(t, t.body, times, insideReduction.has(t))) stored.add(t);
-    const points = stored.has(t) ? sizeOf(t) : times;
+    const points = stored.has(t) ? bodiesOf(t) : times;
     count(t.body, points, (tensor, n, nested) => {
       evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);
       if (nested || (insideReduction.has(t) && !stored.has(t))) insideReduction.add(tensor);

@@ -9,7 +9,9 @@ export type Schedule =
    * One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and
    * runs its reductions serially, those along `unrolled` written out.
    */
-  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis> };
+  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis> }
+  /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
+  | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] };
 
 export interface Kernel {
   readonly name: string;

@@ -26,7 +26,9 @@ export type Statement =
   | { readonly kind: "let"; readonly local: Local; readonly value: Value }
   | { readonly kind: "var"; readonly local: Local; readonly value: Value }
   | { readonly kind: "set"; readonly local: Local; readonly value: Value }
-  | { readonly kind: "store"; readonly into: Tensor; readonly at: Value; readonly value: Value };
+  | { readonly kind: "store"; readonly into: Tensor; readonly at: Value; readonly value: Value }
+  /** Adds a whole number, given as a real, to an element that others add to at the same time. */
+  | { readonly kind: "add"; readonly into: Tensor; readonly at: Value; readonly value: Value };
 
 /** A kernel's program: `invocations` of `body`, each with its number in `id`. */
 export interface Loops {
@@ -36,6 +38,8 @@ export interface Loops {
   readonly body: readonly Statement[];
   readonly reads: readonly Tensor[];
   readonly writes: readonly Tensor[];
+  /** Whether what it writes must hold zeros before. */
+  readonly adds: boolean;
   /** Names of the dials used; `draws` when the step counter and the seed are. */
   readonly dials: readonly string[];
   readonly draws: boolean;
@@ -52,6 +56,7 @@ export function printLoops(loops: Loops): string {
         case "let": lines.push(`${indent}${s.local.name} = ${printValue(s.value)}`); break;
         case "var": lines.push(`${indent}var ${s.local.name} = ${printValue(s.value)}`); break;
         case "set": lines.push(`${indent}${s.local.name} <- ${printValue(s.value)}`); break;
+        case "add": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] +<- ${printValue(s.value)}`); break;
         case "store": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] <- ${printValue(s.value)}`); break;
       }
     }

@@ -181,6 +181,17 @@ export class Lowering {
     return tests.filter((t) => !this.#scopes.some((s) => s.holds.has(t)));
   }
 
+  /** Runs `inside` at every point of `axes` that passes the tests. */
+  each(axes: readonly Axis[], tests: readonly Expr[], inside: () => void): void {
+    this.#loops(axes, tests.flatMap(conjuncts), inside);
+  }
+
+  /** Adds a value to an element of a tensor, from the current scope. */
+  add(into: Tensor, at: Expr, value: Expr): void {
+    const statement: Statement = { kind: "add", into, at: this.value(at), value: this.value(value) };
+    this.#top().statements.push(statement);
+  }
+
   /** Lowers a reduction, and with it those that share its loops. Leaves the accumulators in the memo of the current scope. */
   #reduction(e: Reduce): Value {
     const depth = this.#scopes.length - 1;

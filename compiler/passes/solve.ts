@@ -7,6 +7,7 @@ import { interval } from "../ir/interval.ts";
 import { rebuild } from "../ir/order.ts";
 import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
+import { landing } from "../ir/landing.ts";
 import { simplifyExpression } from "./simplify.ts";
 
 /** Solves every reduction of the definitions. What depends on data stays a test on every point of the sum. */
@@ -68,6 +69,8 @@ function bestMove(d: Domain): Move | undefined {
   let best: Move | undefined;
   for (const equation of d.where) {
     if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int" || !isBound(equation)) continue;
+    // Terms that land where data say are scattered, not gathered.
+    if (landing(equation, bound)) continue;
     const [l, r] = equation.args as [Expr, Expr];
     const sum = combine(affine(l), affine(r), -1);
     for (const move of moves(d, equation, sum, isBound)) if (!best || move.rank < best.rank) best = move;

@@ -1,8 +1,7 @@
 // Kernels to a plan: buffers, bindings, shaders shared by equal text, steps in order, and the named ports.
 
-import { readsOf, walk } from "../ir/rewrite.ts";
-import { index } from "../ir/expr.ts";
-import { shapeOf, sizeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
+import { walk } from "../ir/rewrite.ts";
+import { shapeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import type { Loops } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
@@ -11,7 +10,7 @@ import { emit, type Binding } from "../wgsl/emit.ts";
 import type { Pack } from "./layout.ts";
 import { assign } from "./memory.ts";
 import type { BufferSpec, Kept, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
-import { orderLaunches } from "./schedule-steps.ts";
+import { bytesOf, type Storage } from "./storage.ts";
 
 /** What a plan is made from, besides its kernels. */
 export interface Job {
@@ -27,22 +26,9 @@ export interface Job {
   readonly memories: readonly { readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[] }[];
 }
 
-const bytesOf = (t: Tensor): number => Math.max(1, sizeOf(t)) * 4;
-
-export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], profile: Profile): Plan {
-  const nextOf = new Map(job.updates.map((u) => [u.next, u.now]));
-  const inPlace = new Map<Tensor, Tensor>();
-  for (const { kernel } of kernels) {
-    const now = nextOf.get(kernel.root);
-    if (now && onlyOwnPoints(kernel, now)) inPlace.set(kernel.root, now);
-  }
-  const inPack = new Map(job.packs.flatMap((p) => p.parts.map((part) => [part.tensor, { pack: p, offset: part.offset }])));
-  const overwrites = new Map([...inPlace].map(([next, now]) => {
-    const pack = job.packs.find((p) => p.flat === now);
-    return [next, [now, ...(pack?.parts.map((p) => p.tensor) ?? [])]];
-  }));
-  const behind = new Map(job.packs.map((p) => [p.flat, p.parts.map((x) => x.tensor)]));
-  const order = orderLaunches(kernels.map((k) => ({ writes: k.kernel.root, reads: k.loops.reads })), behind, overwrites);
+/** Kernels come in the order in which they run. */
+export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], storage: Storage, profile: Profile): Plan {
+  const { inPlace } = storage;
 
   // Storage: kept values have buffers of their own, the rest share by liveness.
   const buffers: BufferSpec[] = [];
@@ -65,32 +51,38 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   for (const [next, now] of inPlace) slices.set(next, keep(now));
   for (const o of job.outputs) keep(o.tensor);
   const life = new Map<Tensor, { first: number; last: number }>();
-  order.forEach((k, at) => {
-    const { kernel, loops } = kernels[k] as (typeof kernels)[number];
+  kernels.forEach(({ kernel, loops }, at) => {
     for (const t of [kernel.root, ...loops.reads]) {
       const l = life.get(t);
       if (l) l.last = at;
       else life.set(t, { first: at, last: at });
     }
   });
-  for (const u of job.updates) {
-    const l = life.get(u.next);
-    if (l && !inPlace.has(u.next)) l.last = order.length;
+  for (const t of storage.atEnd) {
+    const l = life.get(t);
+    if (l) l.last = kernels.length;
   }
-  const transient = [...life].filter(([t]) => !slices.has(t) && !inPack.has(t));
-  const assigned = assign(transient.map(([t, l]) => ({ bytes: bytesOf(t), ...l })));
+  const transient = [...life].filter(([t]) => !storage.own.has(t));
+  const number = new Map(transient.map(([t], i) => [t, i]));
+  const reads = new Map(kernels.map(({ kernel, loops }) => [kernel.root, loops.reads]));
+  const assigned = assign(transient.map(([t, l]) => ({ bytes: bytesOf(t), ...l, apart: (reads.get(t) ?? []).flatMap((r) => number.get(r) ?? []) })));
   const base = buffers.length;
-  assigned.bytes.forEach((bytes, i) => {
-    const [holder] = transient[assigned.buffer.findIndex((b, k) => b === i && bytesOf((transient[k] as [Tensor, unknown])[0]) === bytes)] as [Tensor, unknown];
+  const holders = new Map<number, Tensor>();
+  transient.forEach(([t], i) => {
+    const k = assigned.buffer[i] as number;
+    const holder = holders.get(k);
+    if (!holder || bytesOf(t) > bytesOf(holder)) holders.set(k, t);
+    slices.set(t, { buffer: base + k, offset: assigned.offset[i] as number, bytes: bytesOf(t) });
+  });
+  assigned.bytes.forEach((bytes, k) => {
+    const holder = holders.get(k) as Tensor;
     buffers.push({ name: holder.name, bytes, kept: false, origin: provenance(holder.origin) });
   });
-  transient.forEach(([t], i) => slices.set(t, { buffer: base + (assigned.buffer[i] as number), offset: 0, bytes: bytesOf(t) }));
 
   const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
-  const steps: Step[] = order.map((k) => {
-    const { kernel, loops } = kernels[k] as (typeof kernels)[number];
+  const steps: Step[] = kernels.flatMap(({ kernel, loops }) => {
     const { bindings, bound } = bind(loops, slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
     const size = Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
@@ -102,7 +94,8 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
       shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access }) - 1;
       byText.set(key, shader);
     }
-    return { kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups, origin: provenance(kernel.root.origin) };
+    const dispatch: Step = { kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups, origin: provenance(kernel.root.origin) };
+    return loops.adds ? [{ kind: "clear", slice: slices.get(kernel.root) as Slice }, dispatch] : [dispatch];
   });
   for (const u of job.updates) {
     if (inPlace.has(u.next)) continue;
@@ -124,14 +117,6 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
     states: kept,
     bytes: buffers.reduce((n, b) => n + b.bytes, 0),
   };
-}
-
-/** Whether a kernel reads a tensor only at the very point it writes, so that it may write in its place. */
-function onlyOwnPoints(kernel: Kernel, now: Tensor): boolean {
-  return readsOf(kernel.body).every((r) => r.tensor !== now || r.at.every((e, k) => {
-    const axis = kernel.root.axes[k];
-    return axis !== undefined && e === index(axis);
-  }));
 }
 
 /** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */

@@ -1,29 +1,76 @@
-// Buffer reuse: values whose lives do not overlap share a buffer.
+// Buffer reuse: values whose lives do not overlap share memory, and small values lie side by side in a buffer.
 
 /** A value that lives from step `first` to step `last`, both included. */
 export interface Life {
   readonly bytes: number;
   readonly first: number;
   readonly last: number;
+  /**
+   * Numbers of the values that may not lie in the same buffer: a launch binds a buffer to read or to write, not both.
+   * It is enough that one of two names the other.
+   */
+  readonly apart: readonly number[];
+}
+
+/** Where every value lies: number of its buffer, and offset in bytes. */
+export interface Places {
+  readonly buffer: readonly number[];
+  readonly offset: readonly number[];
+  /** The sizes of the buffers; the first value of a buffer is as large as the buffer. */
+  readonly bytes: readonly number[];
+}
+
+/** Bindings begin at multiples of this on every adapter. */
+const alignment = 256;
+
+interface Bin {
+  readonly bytes: number;
+  /** What lies in it, by offset. */
+  readonly taken: { readonly life: Life; readonly from: number; readonly to: number }[];
 }
 
 /**
- * Gives every value a buffer, the largest values first, each to the buffer that fits it best among those free for its
- * whole life ("greedy by size", Pisarchyk and Lee, 2020, arXiv 2001.03288). Returns each value's buffer and the buffers' sizes.
+ * Gives every value a place, the largest values first, each in the smallest hole that is free for its whole life, or else in
+ * a new buffer of its size ("greedy by size for offset calculation", Pisarchyk and Lee, 2020, arXiv 2001.03288, with a buffer
+ * for each value that finds no hole).
  */
-export function assign(lives: readonly Life[]): { readonly buffer: readonly number[]; readonly bytes: readonly number[] } {
-  const buffers: { bytes: number; lives: Life[] }[] = [];
+export function assign(lives: readonly Life[]): Places {
+  const apart = lives.map((l) => new Set(l.apart));
+  lives.forEach((l, i) => l.apart.forEach((k) => apart[k]?.add(i)));
+  const bins: Bin[] = [];
   const buffer = new Array<number>(lives.length).fill(-1);
-  const bySize = lives.map((life, i) => ({ life, i })).sort((a, b) => b.life.bytes - a.life.bytes || a.i - b.i);
-  for (const { life, i } of bySize) {
-    let best = -1;
-    buffers.forEach((b, k) => {
-      if (b.lives.some((o) => o.first <= life.last && life.first <= o.last)) return;
-      if (best < 0 || b.bytes < (buffers[best]?.bytes ?? 0)) best = k;
-    });
-    if (best < 0) best = buffers.push({ bytes: life.bytes, lives: [] }) - 1;
-    buffers[best]?.lives.push(life);
-    buffer[i] = best;
+  const offset = new Array<number>(lives.length).fill(0);
+  const bySize = lives.map((life, i) => ({ life, i, bytes: Math.ceil(life.bytes / alignment) * alignment }));
+  bySize.sort((a, b) => b.bytes - a.bytes || a.i - b.i);
+  for (const { life, i, bytes } of bySize) {
+    const closed = new Set([...(apart[i] ?? [])].map((k) => buffer[k]));
+    let best: { readonly bin: number; readonly from: number; readonly size: number } | undefined;
+    // The youngest buffers first: they are of about its size.
+    for (let k = bins.length - 1; k >= 0 && best?.size !== bytes; k--) {
+      if (closed.has(k)) continue;
+      const hole = smallestHole(bins[k] as Bin, life, bytes);
+      if (hole && (!best || hole.size < best.size)) best = { bin: k, ...hole };
+    }
+    best ??= { bin: bins.push({ bytes, taken: [] }) - 1, from: 0, size: bytes };
+    const { taken } = bins[best.bin] as Bin;
+    const { from } = best;
+    const after = taken.findIndex((t) => t.from > from);
+    taken.splice(after < 0 ? taken.length : after, 0, { life, from, to: from + bytes });
+    buffer[i] = best.bin;
+    offset[i] = from;
   }
-  return { buffer, bytes: buffers.map((b) => b.bytes) };
+  return { buffer, offset, bytes: bins.map((b) => b.bytes) };
+}
+
+function smallestHole({ bytes: end, taken }: Bin, life: Life, bytes: number): { readonly from: number; readonly size: number } | undefined {
+  let from = 0;
+  let [at, smallest] = [-1, Infinity];
+  for (let i = 0; i <= taken.length; i++) {
+    const t = taken[i];
+    if (t && (t.life.first > life.last || life.first > t.life.last)) continue;
+    const size = (t ? t.from : end) - from;
+    if (size >= bytes && size < smallest) [at, smallest] = [from, size];
+    if (t && t.to > from) from = t.to;
+  }
+  return at < 0 ? undefined : { from: at, size: smallest };
 }

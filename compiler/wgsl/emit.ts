@@ -5,7 +5,7 @@ import type { Primitive, Type } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import type { Loops, Statement, Value } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
-import { erfWgsl } from "./prelude.ts";
+import { erfWgsl, gatherWgsl, narrowWgsl } from "./prelude.ts";
 
 /** One stretch of memory that a kernel sees: the tensors kept there, and in how many equal parts it is bound. */
 export interface Binding {
@@ -34,7 +34,7 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
     invariant(found !== undefined, () => `${loops.name} uses ${t.name}, which has no binding`);
     return found;
   };
-  const functions = new Set<Primitive | "draw">();
+  const functions = new Set<Primitive | "draw" | "narrow">();
   const uses = loops.dials.length > 0 || loops.draws;
   const out: string[] = [];
   const value = (v: Value): string => emitValue(v, at, bindings, functions);
@@ -57,6 +57,9 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
         case "let": out.push(`${indent}let ${s.local.name} = ${value(s.value)};`); break;
         case "var": out.push(`${indent}var ${s.local.name} = ${value(s.value)};`); break;
         case "set": out.push(`${indent}${s.local.name} = ${value(s.value)};`); break;
+        case "add":
+          out.push(`${indent}gather(${value(s.at)}, ${value(s.value)});`);
+          break;
         case "store": {
           const b = at(s.into);
           out.push((bindings[b] as Binding).parts === 1
@@ -76,13 +79,19 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   if (uses) head.push(`struct Dials { ${uniforms.map((u) => `${u.name.replace(/\W/g, "_")}: ${u.type}`).join(", ")} }`, "@group(0) @binding(0) var<uniform> dials: Dials;");
   let number = 1;
   bindings.forEach((b, i) => {
-    const type = `array<${scalar((b.tensors[0] as Tensor).type)}>`;
+    const gathers = loops.adds && b.tensors.some((t) => loops.writes.includes(t));
+    const type = `array<${gathers ? "atomic<u32>" : scalar((b.tensors[0] as Tensor).type)}>`;
+    if (gathers) {
+      invariant(b.parts === 1, () => `${loops.name} adds to a tensor in parts`);
+      head.push(gatherWgsl(`buf${i}`));
+    }
     const names = b.parts === 1 ? [`buf${i}`] : Array.from({ length: b.parts }, (_, p) => `buf${i}_${p}`);
     for (const n of names) head.push(`@group(0) @binding(${number++}) var<storage, ${b.access}> ${n}: ${type};`);
     if (b.parts > 1) head.push(...partFunctions(b, i));
   });
   if (functions.has("erf")) head.push(erfWgsl);
   if (functions.has("draw")) head.push(drawWgsl);
+  if (functions.has("narrow")) head.push(narrowWgsl);
   const id = rows === 1 ? "i32(gid.x)" : `i32(gid.x) + i32(gid.y) * ${rowGroups * size}`;
   const wgsl = `${head.join("\n")}
 @compute @workgroup_size(${size})
@@ -109,10 +118,16 @@ function partFunctions(b: Binding, i: number): string[] {
 }
 
 function scalar(type: Type): string {
-  return type === "real" ? "f32" : type === "int" ? "i32" : "bool";
+  switch (type) {
+    case "real": return "f32";
+    case "int": return "i32";
+    case "bool": return "bool";
+    case "wide": return "vec2<u32>";
+    default: return type satisfies never;
+  }
 }
 
-function emitValue(v: Value, at: (t: Tensor) => number, bindings: readonly Binding[], functions: Set<Primitive | "draw">): string {
+function emitValue(v: Value, at: (t: Tensor) => number, bindings: readonly Binding[], functions: Set<Primitive | "draw" | "narrow">): string {
   const go = (x: Value): string => emitValue(x, at, bindings, functions);
   switch (v.kind) {
     case "number": return literal(v.value, v.type);
@@ -143,8 +158,13 @@ function emitValue(v: Value, at: (t: Tensor) => number, bindings: readonly Bindi
     case "floor": return `i32(floor(${a}))`;
     case "round": return `i32(round(${a}))`;
     case "trunc": return `i32(${a})`;
-    case "real": return `f32(${a})`;
+    case "real":
+      if (v.args[0]?.type !== "wide") return `f32(${a})`;
+      functions.add("narrow");
+      return `narrow(${a})`;
+    case "widen": throw new Error("internal: a wide number outside a sum");
     case "hold": return a;
+    case "binade": return `bitcast<f32>(bitcast<u32>(${a}) & 0x7f800000u)`;
     case "select": return `select(${c}, ${b}, ${a})`;
     case "eq": return `(${a} == ${b})`;
     case "ne": return `(${a} != ${b})`;

@@ -1,5 +1,26 @@
 // Functions that WGSL lacks, written once and put in front of the kernels that use them.
 
+/** A whole number of 64 bits, low word first, as a real. The low word counts from -2³¹, so that small negative numbers keep their digits. */
+export const narrowWgsl = `fn narrow(v: vec2<u32>) -> f32 {
+  let low = bitcast<i32>(v.x);
+  let high = bitcast<i32>(v.y) + select(0, 1, low < 0);
+  return f32(high) * 4294967296.0 + f32(low);
+}`;
+
+/** Adds a whole number below 2⁶³ to element `i` of `buffer`, a pair of words; the carry goes to whoever made the low word overflow. */
+export const gatherWgsl = (buffer: string): string => `fn gather(i: i32, v: f32) {
+  let size = abs(v) * 2.3283064365386963e-10f;
+  var high = u32(size);
+  var low = u32((size - floor(size)) * 4294967296.0);
+  if (v < 0.0) {
+    low = ~low + 1u;
+    high = ~high + select(0u, 1u, low == 0u);
+  }
+  let before = atomicAdd(&${buffer}[2 * i], low);
+  high += select(0u, 1u, before + low < before);
+  if (high != 0u) { atomicAdd(&${buffer}[2 * i + 1], high); }
+}`;
+
 /**
  * erf in f32. Below 1 a polynomial in x² fitted to 1.4e-9; above, the Chebyshev form of erfc in
  * Press et al., "Numerical Recipes" section 6.2, whose relative error is under 1.2e-7.

@@ -4,6 +4,7 @@ import { apply, index, int, makeAxis, type Axis, type Expr } from "../../ir/expr
 import { sizeOf, type Tensor } from "../../ir/graph.ts";
 import { substitute } from "../../ir/rewrite.ts";
 import { simplifyNode } from "../../ir/simplify.ts";
+import { unravel } from "../invocation.ts";
 import type { Kernel, Lanes, Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement, Value } from "../loops.ts";
 import { Lowering } from "../lower.ts";
@@ -14,25 +15,15 @@ export function schedule(root: Tensor, body: Expr, lanes: Lanes): Schedule {
   return { strategy: "map", ...chooseTile(root, body, lanes) };
 }
 
-export function lower(kernel: Kernel): Loops {
+export function lower(kernel: Kernel, schedule: Extract<Schedule, { strategy: "map" }>): Loops {
   const { root } = kernel;
-  const body = unroll(kernel.body, kernel.schedule.unrolled);
-  const tile = kernel.schedule.tile;
+  const body = unroll(kernel.body, schedule.unrolled);
+  const tile = schedule.tile;
   const statements: Statement[] = [];
   const id: Local = { name: "id", type: "int" };
-  // The invocation's number, taken apart into one coarse index per axis, the last axis fastest.
+  // One coarse index per axis.
   const coarse = root.axes.map((a) => makeAxis(a.name, a.extent / (tile.get(a) ?? 1)));
-  const bound = new Map<Axis, Value>();
-  let rest: Value = { kind: "local", local: id, type: "int" };
-  [...coarse].reverse().forEach((a, i) => {
-    if (a.extent === 1) return;
-    const number: Value = { kind: "number", value: a.extent, type: "int" };
-    const last = coarse.slice(0, coarse.length - 1 - i).every((b) => b.extent === 1);
-    const local: Local = { name: `at${coarse.length - 1 - i}_${a.name.replace(/[^A-Za-z]/g, "")}`, type: "int" };
-    statements.push({ kind: "let", local, value: last ? rest : { kind: "apply", fn: "imod", args: [rest, number], type: "int" } });
-    bound.set(a, { kind: "local", local, type: "int" });
-    if (!last) rest = { kind: "apply", fn: "idiv", args: [rest, number], type: "int" };
-  });
+  const bound = unravel(coarse, id, statements);
   const lowering = new Lowering(bound, statements);
   const copies = offsets(root.axes.map((a) => tile.get(a) ?? 1)).map((offset) => {
     const by = new Map(root.axes.map((a, k) => {
@@ -51,7 +42,7 @@ export function lower(kernel: Kernel): Loops {
   });
   return {
     name: kernel.name, invocations: sizeOf(root) / pointsOf(tile), id, body: statements,
-    reads: [...lowering.reads], writes: [root], dials: [...lowering.dials], draws: lowering.draws,
+    reads: [...lowering.reads], writes: [root], adds: false, dials: [...lowering.dials], draws: lowering.draws,
   };
 }
 

@@ -22,7 +22,7 @@ interface Split {
 export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tensors: Map<Tensor, Tensor>; stored: ReadonlySet<Tensor> } {
   const stored = new Set<Tensor>();
   const tensors = rebuild(roots, (t, body) => {
-    if (body.kind !== "reduce") return body;
+    if (body.kind !== "reduce" || body.type === "wide") return body;
     const split = accepts(t, body, lanes);
     if (!split) return body;
     const { partial, total } = inTwoSteps(t, body, split);

@@ -1,0 +1,157 @@
+// Keeps a step within a budget of memory: values are given up early, and clones of their definitions make them again later.
+
+import { read, type Expr } from "../ir/expr.ts";
+import { define, shapeOf, sizeOf, type Tensor } from "../ir/graph.ts";
+import { mapReads, readsOf, walk } from "../ir/rewrite.ts";
+import { assign, type Life } from "../plan/memory.ts";
+import { bytesOf, type Storage } from "../plan/storage.ts";
+import { Player, type Timeline, type Value } from "../plan/timeline.ts";
+import { diagnostic, Fault } from "../report/diagnostic.ts";
+import { choose, type Choice } from "./keep.ts";
+
+/** A stored definition: its value with everything that is not stored written in. */
+interface Definition {
+  readonly name: string;
+  readonly root: Tensor;
+  readonly body: Expr;
+}
+
+/** What is made more than once, and what that costs. */
+export interface Again {
+  readonly values: readonly { readonly tensor: Tensor; readonly times: number; readonly flops: number }[];
+  /** Scalar operations of the clones in a step, and of everything else. */
+  readonly flops: number;
+  readonly otherwise: number;
+}
+
+/**
+ * Definitions in the order in which they run, and an order with clones in which all memory takes `budget` bytes at most. A
+ * clone is the same expression over the same axes as a tensor of its own, so it makes the same bits: a draw names its site,
+ * and whoever reads what a step overwrites is never cloned behind that. Where everything fits nothing changes.
+ */
+export function recompute<D extends Definition>(order: readonly D[], storage: Storage, budget: number): { readonly kernels: readonly D[]; readonly again: Again } {
+  if (budget === Infinity) return { kernels: order, again: { values: [], flops: 0, otherwise: 0 } };
+  const values = valuesOf(order, storage);
+  const choice = fitting(values, budget - storage.bytes);
+  if (!choice) throw impossible(order, values, storage, budget);
+  return { kernels: cloned(order, choice.timeline), again: summary(order, choice.timeline) };
+}
+
+/** A choice whose transient values lie in `room` bytes; undefined where none is found. */
+function fitting(values: readonly Value[], room: number): Choice | undefined {
+  let choice = choose(values, room);
+  for (let target = room; choice.timeline.peak <= target;) {
+    // Values of many sizes that share buffers take a little more than what lives at once.
+    const missing = packed(values, choice.timeline) - room;
+    if (missing <= 0) return choice;
+    target -= missing;
+    choice = choose(values, target, choice.cuts);
+  }
+  return undefined;
+}
+
+function valuesOf(order: readonly Definition[], { own, atEnd, overwrites }: Storage): readonly Value[] {
+  const number = new Map(order.map((d, i) => [d.root, i]));
+  const overwritten = new Map(order.flatMap((d, i) => (overwrites.get(d.root) ?? []).map((t): [Tensor, number] => [t, i])));
+  return order.map(({ root, body }) => {
+    const tensors = [...new Set(readsOf(body).map((r) => r.tensor))];
+    const fixed = own.has(root);
+    return {
+      bytes: fixed ? 0 : bytesOf(root),
+      reads: tensors.flatMap((t) => (own.has(t) ? [] : number.get(t) ?? [])),
+      price: flopsOf(root, body) + sizeOf(root),
+      fixed,
+      until: tensors.reduce((n, t) => Math.min(n, overwritten.get(t) ?? Infinity), Infinity),
+      atEnd: atEnd.has(root),
+    };
+  });
+}
+
+/** Scalar operations on reals that computing a definition takes, each in the outermost loop that knows its axes. */
+function flopsOf(root: Tensor, body: Expr): number {
+  const points = sizeOf(root);
+  const own = new Set(root.axes);
+  let total = 0;
+  walk(body, (e) => {
+    if (e.type !== "real" || (e.kind !== "apply" && e.kind !== "reduce")) return;
+    let times = points;
+    for (const a of e.free) if (!own.has(a)) times *= a.extent;
+    if (e.kind === "reduce") for (const a of e.over) times *= a.extent;
+    total += times;
+  });
+  return total;
+}
+
+/** Bytes of the buffers that transient values share. */
+function packed(values: readonly Value[], { makings }: Timeline): number {
+  const latest = new Map<number, number>();
+  const lives: Life[] = [];
+  for (const { value, first, last } of makings) {
+    const { bytes, reads } = values[value] as Value;
+    if (bytes === 0) continue;
+    const apart = reads.flatMap((r) => latest.get(r) ?? []);
+    latest.set(value, lives.push({ bytes, first, last, apart }) - 1);
+  }
+  return assign(lives).bytes.reduce((a, b) => a + b, 0);
+}
+
+/** The definitions in the order of their makings; each reads the latest making of what it reads. */
+function cloned<D extends Definition>(order: readonly D[], { makings }: Timeline): readonly D[] {
+  const latest = new Map<Tensor, Tensor>();
+  return makings.map(({ value }) => {
+    const given = order[value] as D;
+    const body = mapReads(given.body, (r) => {
+      const now = latest.get(r.tensor) ?? r.tensor;
+      return now === r.tensor ? r : read(now, r.at, r.outside);
+    });
+    if (!latest.has(given.root)) {
+      latest.set(given.root, given.root);
+      return body === given.body ? given : { ...given, body };
+    }
+    const name = `${given.name}_again`;
+    const root = define(name, given.root.axes, body, given.root.origin);
+    latest.set(given.root, root);
+    return { ...given, name, root, body };
+  });
+}
+
+function summary(order: readonly Definition[], { makings }: Timeline): Again {
+  const times = new Map<number, number>();
+  for (const { value } of makings) times.set(value, (times.get(value) ?? 0) + 1);
+  const flops = order.map(({ root, body }) => flopsOf(root, body));
+  const again = [...times].filter(([, n]) => n > 1).map(([i, n]) => ({ tensor: (order[i] as Definition).root, times: n - 1, flops: (n - 1) * (flops[i] as number) }));
+  return {
+    values: again.sort((a, b) => bytesOf(b.tensor) - bytesOf(a.tensor)),
+    flops: again.reduce((n, a) => n + a.flops, 0),
+    otherwise: flops.reduce((a, b) => a + b, 0),
+  };
+}
+
+const mib = (bytes: number): string => `${Math.ceil(bytes / 1048576).toLocaleString("en")} MiB`;
+
+/** Says how much would be enough, found by halving, and what takes it. */
+function impossible(order: readonly Definition[], values: readonly Value[], storage: Storage, budget: number): Fault {
+  const everything = new Player(values, Infinity).timeline(new Map());
+  let enough = { room: packed(values, everything), timeline: everything };
+  let low = Math.max(1, budget - storage.bytes, ...values.map((v) => v.bytes));
+  while (low < 0.97 * enough.room) {
+    const middle = Math.sqrt(low * enough.room);
+    const choice = fitting(values, middle);
+    if (choice) enough = { room: packed(values, choice.timeline), timeline: choice.timeline };
+    else low = middle;
+  }
+  const total = storage.bytes + enough.room;
+  const { makings, live, peak } = enough.timeline;
+  const at = live.indexOf(peak);
+  const largest = makings.flatMap((m) => (m.first <= at && at <= m.last ? [(order[m.value] as Definition).root] : []))
+    .filter((t) => !storage.own.has(t)).sort((a, b) => bytesOf(b) - bytesOf(a)).slice(0, 4);
+  const span = largest[0]?.origin.span;
+  return new Fault(diagnostic("N0909", `a step does not fit into ${mib(budget)}`, {
+    labels: span && largest[0] ? [{ span, text: largest[0].origin.path }] : [],
+    facts: [
+      `With all computed again that helps, ${mib(total)} are needed: ${mib(storage.bytes)} for weights, gradients, the optimiser, inputs and outputs, the rest for values in between.`,
+      `The largest of these when most is needed: ${largest.map((t) => `${t.name} [${shapeOf(t).join(", ")}] of ${t.origin.path || "the step"}, ${mib(bytesOf(t))}`).join("; ")}.`,
+    ],
+    hint: `\`--memory ${Math.ceil(total / 1048576)}MiB\` would do; a smaller patch or batch needs less`,
+  }));
+}
