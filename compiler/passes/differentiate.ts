@@ -41,14 +41,24 @@ function zero(t: Tensor): Tensor {
   return define(`d_${t.name}`, t.axes.map((a) => makeAxis(a.name, a.extent)), real(0), t.origin);
 }
 
+/** Terms of one sum; more are added up in steps, so that no kernel must bind them all. */
+const atOnce = 6;
+
 function collect(t: Tensor, given: readonly Contribution[]): Tensor {
   const axes = t.axes.map((a) => makeAxis(a.name, a.extent));
-  const terms = given.map((c) => {
-    const equations = c.at.map((e, k) => apply("eq", e, index(axes[k] as Axis)));
-    return reduce("sum", c.binders, [...c.where, ...equations], c.value);
-  });
+  const terms = given.length <= atOnce ? given.map((c) => term(c, axes)) : parts(given).map((p) => read(collect(t, p), axes.map(index)));
   const body = terms.reduce((a, b) => apply("add", a, b));
   return define(`d_${t.name}`, axes, body, t.origin);
+}
+
+function term(c: Contribution, axes: readonly Axis[]): Expr {
+  const equations = c.at.map((e, k) => apply("eq", e, index(axes[k] as Axis)));
+  return reduce("sum", c.binders, [...c.where, ...equations], c.value);
+}
+
+function parts(given: readonly Contribution[]): readonly (readonly Contribution[])[] {
+  const size = Math.ceil(given.length / atOnce);
+  return Array.from({ length: Math.ceil(given.length / size) }, (_, i) => given.slice(i * size, (i + 1) * size));
 }
 
 /** Sends the gradient of `t` on to everything active that its body reads. */
