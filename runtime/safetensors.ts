@@ -116,7 +116,7 @@ function decode(element: Element, part: Uint8Array): TensorData {
 
 function swapOnBigEndian(bytes: Uint8Array<ArrayBuffer>, width: number): void {
   if (endianness() === "LE" || width === 1) return;
-  const buffer = Buffer.from(bytes.buffer);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (width === 2) buffer.swap16();
   else if (width === 4) buffer.swap32();
   else buffer.swap64();
@@ -134,7 +134,7 @@ function fromHalf(bits: number): number {
 /** A tensor to be written. */
 export interface Writable {
   readonly shape: readonly number[];
-  readonly data: Float32Array | Int32Array | Uint8Array;
+  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array;
 }
 
 /** The bytes of a file: 8-byte aligned tensors in the order given. */
@@ -143,9 +143,9 @@ export function encodeTensors(tensors: ReadonlyMap<string, Writable>, metadata: 
   if (Object.keys(metadata).length > 0) header["__metadata__"] = metadata;
   let end = 0;
   for (const [name, { shape, data }] of tensors) {
-    const dtype: Element = data instanceof Float32Array ? "F32" : data instanceof Int32Array ? "I32" : "U8";
+    const dtype: Element = data instanceof Float32Array ? "F32" : data instanceof Int32Array ? "I32" : data instanceof BigInt64Array ? "I64" : "U8";
     header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] };
-    // The format wants tensors without holes; only a U8 tensor of odd length can put the next one off its boundary.
+    // The format wants tensors without holes, so one whose elements are narrower may put the next off its boundary.
     end += data.byteLength;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -158,7 +158,7 @@ export function encodeTensors(tensors: ReadonlyMap<string, Writable>, metadata: 
   for (const { data } of tensors.values()) {
     const part = bytes.subarray(at, at + data.byteLength);
     part.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    if (endianness() !== "LE" && data.BYTES_PER_ELEMENT === 4) Buffer.from(part.buffer, part.byteOffset, part.byteLength).swap32();
+    swapOnBigEndian(part, data.BYTES_PER_ELEMENT);
     at += data.byteLength;
   }
   return bytes;

@@ -2,13 +2,12 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
-import { officialNames, parseNames, prepareInference, prepareTraining, type Program } from "../compiler/front/front.ts";
-import { compile, compileGradients } from "../compiler/pipeline.ts";
-import type { Plan } from "../compiler/plan/plan.ts";
+import { officialEntries, tensorsOf } from "../cli/name-table.ts";
+import { compare } from "../cli/verify/compare.ts";
+import { readDump } from "../cli/verify/dump.ts";
+import { graphsOf } from "../cli/verify/graphs.ts";
 import type { Device } from "../runtime/device.ts";
-import { Session } from "../runtime/session.ts";
 import { program } from "./front/library.ts";
-import { stored, type Stored } from "./front/stored.ts";
 
 /** Where stored runs lie. */
 export const folder = process.env["GOLDEN_DIR"] ?? "../shared/golden";
@@ -57,117 +56,31 @@ export function isThere(golden: string): boolean {
   return there;
 }
 
-const norm = (v: Iterable<number>): number => {
-  let sum = 0;
-  for (const x of v) sum += x * x;
-  return Math.sqrt(sum);
-};
-function distance(got: Float32Array, wanted: Float64Array): number {
-  if (got.length !== wanted.length) return Infinity;
-  let sum = 0;
-  for (let i = 0; i < wanted.length; i++) sum += ((got[i] as number) - (wanted[i] as number)) ** 2;
-  return Math.sqrt(sum);
-}
-
 /** Every head, the loss, every gradient, running values after the step, and the heads of the evaluating network. */
 export async function compareNetwork(device: Device, parity: Parity): Promise<void> {
   const { golden } = parity;
   const sidecar = JSON.parse(readFileSync(`${folder}/${golden}.json`, "utf8")) as Sidecar;
-  const tensors = stored(`${folder}/${golden}.safetensors`);
-  const value = (name: string): Stored => {
-    const found = tensors.get(name);
-    if (!found) throw new Error(`${golden} has no ${name}`);
-    return found;
-  };
+  const stored = readDump(`${folder}/${golden}.safetensors`);
+  const isAbsent = (name: string): boolean => name.startsWith("param/") && (parity.absent?.(name.slice(6)) ?? false);
+  const dump = { ...stored, tensors: new Map([...stored.tensors].filter(([name]) => !isAbsent(name))) };
   const head = parity.head ?? ((i: number) => `logits[${i}]`);
   const loss = parity.loss ?? ((h: string, s: Sidecar) => `dice_ce(${h}, label, batch = ${s.loss.batch_dice})`);
   const terms = sidecar.loss.head_weights.flatMap((w, i) => (w === 0 ? [] : [`${w} * ${loss(head(i), sidecar)}`]));
-  const source = `import { ${parity.network} } from "./${parity.file}"
-train golden for ${parity.of(sidecar.config)} {
-  patch = ${text(sidecar.input_shape.slice(2))}
-  batch = ${sidecar.input_shape[0]}
-  loss = ${terms.join(" + ")}
-  optimizer = sgd(lr = 0.01)
-}`;
-  const parsed = program("golden.net", { "golden.net": source });
-  const options = { channels: sidecar.input_shape[1] as number, classes: sidecar.output_shapes[0]?.[1] as number };
-  const { training, findings } = prepareTraining(parsed, "golden", options);
-  expect(findings.filter((f) => f.code.startsWith("N"))).toEqual([]);
-  if (!training) throw new Error("no graph");
-  const { plan } = compileGradients(training, device.profile);
-  const official = officialNames(parseNames(readFileSync(parity.names, "utf8"), parity.names), [...plan.weights, ...plan.states].map((w) => w.name));
-  const officialOf = (name: string): string => {
-    const found = official.get(name);
-    if (found === undefined) throw new Error(`${parity.names} has no rule for ${name}`);
-    return found;
-  };
-  const unread = new Set([...tensors.keys()].filter((k) => k.startsWith("param/")).map((k) => k.slice(6)));
-  for (const name of [...unread]) if (parity.absent?.(name)) unread.delete(name);
-  const fill = (session: Session, of: Plan): void => {
-    for (const w of of.weights) {
-      const { shape, values } = value(`param/${officialOf(w.name)}`);
-      expect(shape.reduce((a, b) => a * b, 1), w.name).toBe(w.slice.bytes / 4);
-      session.setWeights(w.name, Float32Array.from(values));
-      unread.delete(officialOf(w.name));
-    }
-    for (const s of of.states) session.setState(s.name, Float32Array.from(value(`buffer/${officialOf(s.name)}`).values));
-    session.write("image", Float32Array.from(value("input").values));
-    for (const [name, v] of Object.entries(parity.dials?.(sidecar.config) ?? {})) if (of.uniforms.some((u) => u.name === name)) session.setUniform(name, v);
-  };
-  const allowed = (i: number): number => Math.max(1e-5, 10 * (sidecar.fp32_error_of_reference.outputs[i] as number));
-  const session = await Session.create(device, plan);
-  try {
-    session.poison();
-    fill(session, plan);
-    expect([...unread]).toEqual([]);
-    session.write("label", Float32Array.from(value("target.0").values));
-    await session.run();
-    for (let i = 0; i < sidecar.output_shapes.length; i++) {
-      const wanted = value(`out.${i}`).values;
-      expect(distance(await session.read(head(i)), wanted) / norm(wanted), head(i)).toBeLessThan(allowed(i));
-    }
-    expect((await session.read("loss"))[0]).toBeCloseTo(sidecar.loss.total, 4);
-    for (const s of plan.states) {
-      const wanted = value(`buffer_after/${officialOf(s.name)}`).values;
-      expect(distance(await session.readState(s.name), wanted) / norm(wanted), `${s.name} after the step`).toBeLessThan(1e-5);
-    }
-    const wantedInput = value("grad_input").values;
-    const inputError = distance(await session.read("grad_input/image"), wantedInput) / norm(wantedInput);
-    expect(inputError, "grad_input").toBeLessThan(Math.max(1e-4, 10 * sidecar.fp32_error_of_reference.grad_input));
-    const recorded = new Map(sidecar.fp32_error_of_reference.worst_param_grads.map((w) => [w.name, w.rel_l2]));
-    for (const w of plan.weights) {
-      const name = officialOf(w.name);
-      const wanted = value(`grad/${name}`).values;
-      const rtol = Math.max(1e-4, 10 * (recorded.get(name) ?? 0));
-      const off = distance(await session.read(`grad/${w.name}`), wanted);
-      expect(off, `grad/${name} (${w.name})`).toBeLessThanOrEqual(rtol * norm(wanted) + 1e-6 * sidecar.largest_param_grad_norm);
-    }
-  } finally {
-    session.destroy();
-  }
-  if (tensors.has("eval.out.0")) await compareEvaluation(device, parsed, options, fill, sidecar.output_shapes.length, head, (i) => value(`eval.out.${i}`).values, allowed);
-}
+  const set = Object.fromEntries(Object.entries(parity.dials?.(sidecar.config) ?? {}).map(([name, value]) => [name, String(value)]));
+  const graphs = graphsOf({ program: program(parity.file), network: parity.of(sidecar.config), loss: { text: terms.join(" + ") }, set }, dump);
+  const heads = sidecar.output_shapes.map((_, i) => head(i));
+  expect(graphs.forward.outputs.map((o) => o.name).slice(0, heads.length)).toEqual(heads);
+  const entries = officialEntries(tensorsOf(graphs.forward), [], parity.names) ?? [];
 
-/** The network as it predicts, with the running values it was given. */
-async function compareEvaluation(
-  device: Device, parsed: Program, options: { channels: number; classes: number }, fill: (s: Session, p: Plan) => void,
-  heads: number, head: (i: number) => string, wanted: (i: number) => Float64Array, allowed: (i: number) => number,
-): Promise<void> {
-  const { graph } = prepareInference(parsed, "golden", options);
-  if (!graph) throw new Error("no graph");
-  const { plan } = compile(graph, device.profile);
-  const session = await Session.create(device, plan);
-  try {
-    session.poison();
-    fill(session, plan);
-    await session.run();
-    let compared = 0;
-    for (let i = 0; i < heads && plan.outputs.some((o) => o.name === head(i)); i++) {
-      expect(distance(await session.read(head(i)), wanted(i)) / norm(wanted(i)), `${head(i)} evaluating`).toBeLessThan(allowed(i));
-      compared++;
-    }
-    expect(compared).toBeGreaterThan(0);
-  } finally {
-    session.destroy();
-  }
+  const rows = await compare(device, { graphs, dump, entries });
+  expect(rows.filter((row) => !row.ok)).toEqual([]);
+  const { weights, states } = graphs.forward;
+  const official = new Map(entries.map(({ ours, name }) => [ours.name, name]));
+  const evaluated = graphs.evaluating?.outputs.flatMap(({ name }) => (heads.includes(name) ? [`eval.out.${heads.indexOf(name)}`] : [])) ?? [];
+  expect(evaluated.length > 0).toBe(dump.tensors.has("eval.out.0"));
+  expect(rows.map((row) => row.name).sort()).toEqual([
+    ...heads.map((_, i) => `out.${i}`), "loss", "grad_input", ...evaluated,
+    ...states.map(({ path }) => `buffer_after/${official.get(path)}`),
+    ...weights.map(({ path }) => `grad/${official.get(path)}`),
+  ].sort());
 }

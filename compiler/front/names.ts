@@ -7,6 +7,28 @@ import type { SourceFile, Span } from "../source.ts";
 export interface NameRule {
   readonly official: Pattern;
   readonly ours: Pattern;
+  /** How the official tensor lays out our axes; undefined where the shapes are the same. */
+  readonly form: Form | undefined;
+  /** A further official entry of a tensor that has one already. */
+  readonly also: boolean;
+}
+
+/** `_` is one of our axes, `*` all that are left joined into one, `...` all that are left, `1` an axis of extent 1 of theirs. */
+type Form = readonly ("_" | "*" | "..." | "1")[];
+
+/** A tensor of a network: our path and our shape. */
+export interface OurTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+/** What a tensor is in the official state dictionary. The elements are the same, in the same order. */
+export interface OfficialTensor {
+  readonly ours: OurTensor;
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Further entries that hold the same tensor, where a module is used at several places. */
+  readonly also: readonly string[];
 }
 
 /** A table as read: its rules, and its constants, each the largest number our paths have at a place. */
@@ -32,13 +54,15 @@ export function parseNames(text: string, path = "names"): NameTable {
   const file: SourceFile = { path, text };
   const rules: NameRule[] = [];
   const constants: { name: string; pattern: Pattern }[] = [];
-  const kinds = new Map<string, readonly (readonly [string, string])[]>();
+  const kinds = new Map<string, readonly Pair[]>();
   let offset = 0;
   for (const raw of text.split("\n")) {
     const span: Span = { file, start: offset, end: offset + raw.length };
     offset += raw.length + 1;
-    const line = raw.replace(/#.*$/, "").trim();
-    if (line === "") continue;
+    const whole = raw.replace(/#.*$/, "").trim();
+    if (whole === "") continue;
+    const also = whole.startsWith("also ");
+    const line = also ? whole.slice(5).trim() : whole;
     const at = line.indexOf(" ");
     const [word, rest] = [line.slice(0, at < 0 ? line.length : at), at < 0 ? "" : line.slice(at + 1).trim()];
     if (word === "kind") {
@@ -47,21 +71,57 @@ export function parseNames(text: string, path = "names"): NameTable {
     } else if (word === "last") {
       const [name, pattern] = sides(rest, span);
       constants.push({ name, pattern: patternOf(pattern, span) });
+    } else if (word === "weight") {
+      const [official, ours] = sides(rest, span);
+      rules.push({ official: patternOf(official, span), ours: patternOf(ours, span), form: undefined, also });
     } else {
       const pairs = kinds.get(word);
       if (!pairs) throw unreadable(span, `there is no kind \`${word}\``);
       const [official, ours] = sides(rest, span);
-      for (const [o, w] of pairs) rules.push({ official: patternOf(`${official}.${o}`, span), ours: patternOf(`${ours}.${w}`, span) });
+      for (const pair of pairs) {
+        const [o, w] = [`${official}.${pair.official}`, `${ours}.${pair.ours}`];
+        rules.push({ official: patternOf(o, span), ours: patternOf(w, span), form: pair.form, also });
+      }
     }
   }
   return { rules, constants };
 }
 
-function splitPairs(text: string, span: Span): readonly (readonly [string, string])[] {
+/** A tensor of a kind of layer, on either side. */
+interface Pair {
+  readonly official: string;
+  readonly ours: string;
+  readonly form: Form | undefined;
+}
+
+function splitPairs(text: string, span: Span): readonly Pair[] {
   return [...text.matchAll(/(\S+)\s*=\s*(\S+)/g)].map((m) => {
-    const [, official, ours] = m;
-    if (official === undefined || ours === undefined) throw unreadable(span, "a kind is a list of `official=ours`");
-    return [official, ours] as const;
+    const [, official, right = ""] = m;
+    const [ours, form] = right.split(":");
+    if (!official || !ours) throw unreadable(span, "a kind is a list of `official=ours`");
+    return { official, ours, form: form === undefined ? undefined : formOf(form, span) };
+  });
+}
+
+function formOf(text: string, span: Span): Form {
+  const parts = text.split("x").map((part) => {
+    if (part !== "_" && part !== "*" && part !== "..." && part !== "1") throw unreadable(span, `\`${part}\` is no part of a shape; \`_\`, \`*\`, \`...\` and \`1\` are`);
+    return part;
+  });
+  if (parts.filter((p) => p === "*" || p === "...").length > 1) throw unreadable(span, "only one part of a shape can stand for the axes that are left");
+  return parts;
+}
+
+/** The shape of a tensor of ours in an official layout; undefined when it has too few axes for it. */
+function laidOut(form: Form, shape: readonly number[]): readonly number[] | undefined {
+  const left = shape.length - form.filter((p) => p === "_").length;
+  if (left < 0 || (left > 0 && !form.includes("*") && !form.includes("..."))) return undefined;
+  let at = 0;
+  return form.flatMap((part) => {
+    if (part === "1") return [1];
+    const some = shape.slice(at, at + (part === "_" ? 1 : left));
+    at += some.length;
+    return part === "*" ? [some.reduce((a, b) => a * b, 1)] : some;
   });
 }
 
@@ -95,24 +155,24 @@ function sumOf(text: string, span: Span): Sum {
 
 /** The official name of every one of our paths that a rule covers; the first rule that fits counts. */
 export function officialNames(table: NameTable, ourPaths: Iterable<string>): Map<string, string> {
-  const paths = [...ourPaths];
-  const constants = constantsOf(table, paths);
-  const out = new Map<string, string>();
-  for (const path of paths) {
-    for (const rule of table.rules) {
-      const found = match(rule.ours, path, constants);
-      const name = found && write(rule.official, found);
-      if (name === undefined) continue;
-      out.set(path, name);
-      break;
-    }
-  }
-  return out;
+  const ours = [...ourPaths].map((name) => ({ name, shape: [] }));
+  return new Map(officialTensors(table, ours).map((t) => [t.ours.name, t.name]));
 }
 
-/** The same the other way round: our path of every official name. */
-export function ourNames(table: NameTable, ourPaths: Iterable<string>): Map<string, string> {
-  return new Map([...officialNames(table, ourPaths)].map(([ours, official]) => [official, ours]));
+/** What each of our tensors is officially; those that no rule covers are left out. */
+export function officialTensors(table: NameTable, tensors: readonly OurTensor[]): readonly OfficialTensor[] {
+  const constants = constantsOf(table, tensors.map((t) => t.name));
+  return tensors.flatMap((ours): readonly OfficialTensor[] => {
+    const written = table.rules.flatMap((rule) => {
+      const found = match(rule.ours, ours.name, constants);
+      const name = found && write(rule.official, found);
+      return name === undefined ? [] : [{ name, rule }];
+    });
+    const first = written.find(({ rule }) => !rule.also);
+    if (!first) return [];
+    const shape = first.rule.form ? laidOut(first.rule.form, ours.shape) ?? ours.shape : ours.shape;
+    return [{ ours, name: first.name, shape, also: written.flatMap(({ name, rule }) => (rule.also ? [name] : [])) }];
+  });
 }
 
 function constantsOf(table: NameTable, paths: readonly string[]): ReadonlyMap<string, number> {
