@@ -5,6 +5,7 @@ import { sizeOf } from "../../compiler/ir/graph.ts";
 import { ordered } from "../../compiler/ir/order.ts";
 import { multiplyAdds } from "../../compiler/passes/multiply-adds.ts";
 import { compile } from "../../compiler/pipeline.ts";
+import type { Profile } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
 import { UsageError } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
@@ -16,6 +17,9 @@ interface Row {
   readonly parameters: number;
   readonly multiplyAdds: number;
 }
+
+/** A device that binds whatever there is: a network is counted also where it is too large for the devices at hand. */
+const roomy: Profile = { ...leastProfile, maxBinding: 2 ** 40 };
 
 /** The command `params`. */
 export const command: Command = define({
@@ -35,7 +39,7 @@ export const command: Command = define({
     const target = openTarget(operands[0] ?? "");
     const { graph, report } = graphFor(target, values.set, values.input, true);
     const tensors = ordered(graph.outputs.map((o) => o.tensor));
-    const work = multiplyAdds(tensors);
+    const work = multiplyAdds(graph);
     const total = [...work.values()].reduce((a, b) => a + b, 0);
     const rows = blocks(report).map((path): Row => ({
       path,
@@ -44,7 +48,7 @@ export const command: Command = define({
     }));
     const defined = tensors.filter((t) => t.body).reduce((n, t) => n + 4 * sizeOf(t), 0);
     const { graph: plain } = graphFor(target, values.set, values.input, false);
-    const { plan } = compile(plain, leastProfile);
+    const { plan } = compile(plain, roomy);
     const weights = plan.buffers.filter((b) => b.name.startsWith("weights")).reduce((n, b) => n + b.bytes, 0);
     const kept = plan.bytes - weights;
     if (values.json) {
