@@ -12,8 +12,10 @@ export type Flag = { readonly text: string; readonly short?: string } & (
   /** `D,H,W` */
   | { readonly kind: "integers"; readonly least: number }
   | { readonly kind: "choice"; readonly of: readonly string[] }
-  /** `name=value`, as often as wanted. */
+  /** `name=value`, as often as wanted; the last of a name counts. */
   | { readonly kind: "pairs" }
+  /** As often as wanted. */
+  | { readonly kind: "texts"; readonly holds: string }
 );
 
 /** The flags of a command, by name. */
@@ -27,9 +29,11 @@ type Holds<F extends Flag> = F extends { kind: "switch" }
       ? readonly number[] | undefined
       : F extends { kind: "pairs" }
         ? Readonly<Record<string, string>>
-        : F extends { kind: "choice"; of: readonly (infer O)[] }
-          ? O | undefined
-          : string | undefined;
+        : F extends { kind: "texts" }
+          ? readonly string[]
+          : F extends { kind: "choice"; of: readonly (infer O)[] }
+            ? O | undefined
+            : string | undefined;
 
 /** The values a command gets for its flags. */
 export type Values<F extends Flags> = { readonly [K in keyof F]: Holds<F[K]> };
@@ -89,6 +93,7 @@ function countOperands(given: readonly string[], { name, least, most }: Operands
 
 function valueOf(name: string, flag: Flag, given: readonly string[]): unknown {
   if (flag.kind === "switch") return given.length > 0;
+  if (flag.kind === "texts") return given;
   if (flag.kind === "pairs") return Object.fromEntries(given.map((pair) => pairOf(name, pair)));
   if (given.length > 1) throw new UsageError(`\`--${name}\` is given ${given.length} times`);
   const [text] = given;
@@ -135,6 +140,7 @@ export function placeholder(flag: Flag): string {
     case "switch":
       return "";
     case "text":
+    case "texts":
       return flag.holds;
     case "integer":
     case "number":

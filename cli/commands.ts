@@ -19,5 +19,7 @@ export const commands: readonly Entry[] = [
   { name: "train", summary: "Learn the weights of a network from images and labels.", load: () => import("./commands/train.ts") },
   { name: "predict", summary: "Label images with a trained network.", load: () => import("./commands/predict.ts") },
   { name: "evaluate", summary: "Compare predicted label maps with true ones.", load: () => import("./commands/evaluate.ts") },
+  { name: "weights", summary: "Bring weights from published names to netc's, or back.", load: () => import("./commands/weights.ts") },
+  { name: "verify", summary: "Compare a network with a stored run of another implementation of it.", load: () => import("./commands/verify.ts") },
   { name: "devices", summary: "List what there is to compute on, and what is used.", load: () => import("./commands/devices.ts") },
 ];

@@ -5,7 +5,9 @@ import { basename, dirname, join } from "node:path";
 import type { Reader } from "../compiler/front/front.ts";
 import { diagnostic, Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import type { Fingerprint } from "../runtime/data/fingerprint.ts";
+import type { Samples } from "../runtime/data/samples.ts";
 import type { Triple } from "../runtime/data/volume.ts";
+import type { Blending } from "../runtime/infer/window.ts";
 import { writeAtomic } from "../runtime/files.ts";
 import { checkpointPath, hasCheckpoint } from "../runtime/train/checkpoint.ts";
 import { packageRoot, read } from "./files.ts";
@@ -25,6 +27,7 @@ export interface Asked {
   readonly batch?: number | undefined;
   readonly patch?: readonly number[] | undefined;
   readonly seed?: number | undefined;
+  readonly memory?: string | undefined;
 }
 
 /** All that is needed to build the network of a run again, and to prepare images for it. */
@@ -43,14 +46,22 @@ export interface RunRecord {
   readonly patch: Triple;
   readonly window: Triple;
   readonly overlap: number;
+  /** A gaussian where it is absent. */
+  readonly blend?: Blending | undefined;
   readonly batch: number;
   readonly seed: number;
   /** Steps of the whole run and of an epoch. */
   readonly total: number;
   readonly steps: number;
   readonly parameters: number;
+  /** Whose weights it began with; absent for random ones. */
+  readonly start?: { readonly how: "load" | "upkern"; readonly from: string } | undefined;
   readonly data: { readonly folder: string; readonly training: readonly string[]; readonly heldOut: readonly string[] };
   readonly fingerprint: Fingerprint;
+  /** What was made of images and labels; absent where nothing was. */
+  readonly samples?: Samples | undefined;
+  /** The folder, seen from this one, of the run whose mask tells a cropping network where to look. */
+  readonly coarse?: string | undefined;
   readonly sources: readonly SourceCopy[];
 }
 
@@ -62,6 +73,11 @@ export function version(): string {
   return typeof json === "object" && json !== null && "version" in json ? String(json.version) : "unknown";
 }
 
+/** Whether a folder is that of a run. */
+export function hasRecord(folder: string): boolean {
+  return existsSync(recordPath(folder));
+}
+
 /** Whether a run has come as far as a checkpoint. */
 export function startedIn(folder: string): boolean {
   return hasCheckpoint(folder, "latest") || hasCheckpoint(folder, "best");
@@ -69,7 +85,7 @@ export function startedIn(folder: string): boolean {
 
 /** N1062 where a new run would replace another. */
 export function demandFree(folder: string): void {
-  if (!existsSync(recordPath(folder)) && !startedIn(folder)) return;
+  if (!hasRecord(folder) && !startedIn(folder)) return;
   throw new Fault(diagnostic("N1062", `${folder} holds a run already`, {
     facts: [hasCheckpoint(folder, "latest") ? `Its latest checkpoint is ${checkpointPath(folder, "latest")}.` : "It has no checkpoint yet."],
     hint: "add `--resume` to go on with it, or give another folder to `--out`",

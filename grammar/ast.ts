@@ -19,7 +19,7 @@ export type Item =
   | { readonly kind: "import"; readonly names: readonly { readonly name: Name; readonly as: Name | undefined }[];
       /** `import "x" as y` */ readonly all: Name | undefined; readonly from: Text; readonly span: Span }
   | { readonly kind: "const"; readonly name: Name; readonly value: Term; readonly doc: Doc; readonly span: Span }
-  | { readonly kind: "dial"; readonly name: Name; readonly type: Type | undefined; readonly value: Term; readonly doc: Doc; readonly span: Span }
+  | { readonly kind: "dial"; readonly name: Name; readonly type: Type | undefined; readonly value: Term; readonly where: readonly Term[]; readonly doc: Doc; readonly span: Span }
   | Fn | Op | Block | Network
   | { readonly kind: "data"; readonly name: Name; readonly body: Body; readonly doc: Doc; readonly span: Span }
   | Run

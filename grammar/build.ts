@@ -84,6 +84,7 @@ export class FileBuilder extends TermBuilder {
       name: this.named(need(Name), "dial"),
       type: type?.[0] && this.type(type[0]),
       value: this.expr(need(expr)),
+      where: (expr ?? []).slice(1).map((condition) => this.expr(condition)),
       ...this.place(node),
     };
   }

@@ -54,7 +54,9 @@ export type DialCstChildren = {
   Colon?: IToken[];
   type?: TypeCstNode[];
   Define: IToken[];
-  expr: ExprCstNode[];
+  expr: (ExprCstNode)[];
+  Where?: IToken[];
+  Comma?: IToken[];
 };
 
 export interface FnCstNode extends CstNode { name: "fn"; children: FnCstChildren; }

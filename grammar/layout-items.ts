@@ -50,7 +50,10 @@ export function item(node: Ast.Item, at: Surroundings): Doc {
     case "const":
       return [node.name.text, " = ", of(node.value)];
     case "dial":
-      return ["dial ", node.name.text, node.type === undefined ? "" : [": ", of(node.type)], " = ", of(node.value)];
+      return group([
+        "dial ", node.name.text, node.type === undefined ? "" : [": ", of(node.type)], " = ", of(node.value),
+        node.where.length === 0 ? "" : indent([line, group(indent(["where", line, join([",", line], node.where.map(of))]))]),
+      ]);
     case "fn":
       return ["fn ", node.name.text, bracketed("(", node.params.map((param) => param.text), ")", ","), node.body.kind === "body" ? " " : "", meaning(node.body, at)];
     case "op":

@@ -85,6 +85,10 @@ export class NetParser extends TermParser {
     });
     this.CONSUME(T.Define);
     this.SUBRULE(this.expr);
+    this.OPTION2(() => {
+      this.CONSUME(T.Where);
+      this.AT_LEAST_ONE_SEP({ SEP: T.Comma, DEF: () => this.SUBRULE2(this.expr) });
+    });
   });
 
   fn = this.RULE("fn", () => {

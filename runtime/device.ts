@@ -106,14 +106,19 @@ export class Device {
     return this.software ? availableParallelism() : undefined;
   }
 
+  /** Bytes that may be taken: nine tenths of what is free on a software device; undefined for a GPU, which does not say. */
+  get room(): number | undefined {
+    return this.software ? Math.floor(0.9 * process.availableMemory()) : undefined;
+  }
+
   /**
    * Refuses an allocation before the driver is asked for it: a software driver takes what it is asked for
-   * and the machine dies of it. Nine tenths of what is free may be taken.
+   * and the machine dies of it.
    */
   admit(bytes: number, what: string, origin: Provenance | undefined): void {
-    if (!this.software) return;
-    const free = process.availableMemory();
-    if (bytes > 0.9 * free) throw new Fault(outOfMemory(`${what} needs ${bytesText(bytes)} of memory`, free, this.name, origin));
+    const { room } = this;
+    if (room === undefined || bytes <= room) return;
+    throw new Fault(outOfMemory(`${what} needs ${bytesText(bytes)} of memory`, process.availableMemory(), this.name, origin));
   }
 
   /**

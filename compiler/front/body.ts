@@ -19,6 +19,8 @@ export interface Opened {
   readonly resultSpan: Span | undefined;
   /** The `out` names, in order, that exist in this mode. */
   readonly outputs: () => ReadonlyMap<string, Value>;
+  /** Makes the weights whose name begins with `_`: they exist though nothing reads them. */
+  readonly spare: () => void;
   /** Evaluates the updates of running values. */
   readonly update: () => void;
 }
@@ -29,9 +31,9 @@ type Kind = "block" | "network" | "fn";
 export function openBody(body: Term | Body, env: Env, kind: Kind, owner = ""): Opened {
   if (body.kind !== "body") {
     const inner: Env = { ...env, place: { ...env.place, transparent: onlyCall(body, env) } };
-    return { result: () => settle(evaluate(body, inner), "y"), resultSpan: body.span, outputs: () => new Map(), update: () => undefined };
+    return { result: () => settle(evaluate(body, inner), "y"), resultSpan: body.span, outputs: () => new Map(), spare: () => undefined, update: () => undefined };
   }
-  const scene: Scene = { env, kind, owner, points: new Map(), updates: [], outs: new Map(), result: undefined };
+  const scene: Scene = { env, kind, owner, points: new Map(), spares: [], updates: [], outs: new Map(), result: undefined };
   const families = new Map<string, Case[]>();
   for (const s of body.statements) enter(s, scene, families);
   for (const [name, cases] of families) {
@@ -49,6 +51,7 @@ export function openBody(body: Term | Body, env: Env, kind: Kind, owner = ""): O
     },
     resultSpan: result?.span,
     outputs: () => new Map([...scene.outs].filter(([, exists]) => exists()).map(([name]) => [name, force(outEntry(env, name), env, body.span)])),
+    spare: () => scene.spares.forEach((entry) => force(entry, env, entry.span)),
     update: () => scene.updates.forEach((run) => run()),
   };
 }
@@ -59,6 +62,7 @@ interface Scene {
   readonly owner: string;
   /** Values of the points named by `as`. */
   readonly points: Map<string, Value>;
+  readonly spares: Lazy[];
   readonly updates: (() => void)[];
   readonly outs: Map<string, () => boolean>;
   result: Lazy | undefined;
@@ -89,7 +93,12 @@ function enter(s: Statement, scene: Scene, families: Map<string, Case[]>): void 
       alias(s.value, entry, scene);
       return;
     }
-    case "param": names.set(s.name.text, lazy(s.name.text, s.name.span, () => weightOf(s, env))); return;
+    case "param": {
+      const entry = lazy(s.name.text, s.name.span, () => weightOf(s, env));
+      names.set(s.name.text, entry);
+      if (s.name.text.startsWith("_")) scene.spares.push(entry);
+      return;
+    }
     case "state": running(s, scene); return;
     case "update": scene.updates.push(() => renew(s, scene)); return;
     case "shared": names.set(s.name.text, lazy(s.name.text, s.name.span, () => sharedLayer(s, scene))); return;

@@ -8,7 +8,7 @@ import type { Env, Lazy, Place, Scope, Trace, Value, World } from "./values.ts";
 /** A world in which nothing has been built yet; `newWorld` gives it the evaluator. */
 export function emptyWorld(training: boolean, evaluate: World["evaluate"]): World {
   return {
-    training, evaluate, weights: new Map(), states: new Map(), dials: new Map(), turned: new Map(), constants: new Map(), findings: [],
+    training, evaluate, weights: new Map(), states: new Map(), dials: new Map(), turned: new Map(), constants: new Map(), pointSums: new Set(), findings: [],
     busy: [], sites: 0, instances: 0, entries: 0, depth: 0, deepest: undefined,
   };
 }

@@ -1,11 +1,11 @@
 // The value of an expression: runs the static world, and leaves elements and tensors behind.
 
 import type { Argument, Element, Stage, Term } from "../../grammar/ast.ts";
-import { dial, type Dial } from "../ir/expr.ts";
 import type { Span } from "../source.ts";
 import { binary, unary } from "./arithmetic.ts";
 import { builtinNames, callBuiltin, takesWholeLists, wordValue } from "./builtins.ts";
 import { fault, force, join, lazy, lookup, newEnv, emptyWorld, within } from "./env.ts";
+import { dialValue } from "./dials.ts";
 import { callFn } from "./fn.ts";
 import { expandPack, readAt } from "./reads.ts";
 import { callLayer } from "./instance.ts";
@@ -80,7 +80,7 @@ function meant(meaning: Meaning, span: Span, env: Env): Value {
     case "fn": case "op": return { kind: "function", item, module };
     case "block": return { kind: "layer", item, module, given: [], shared: undefined };
     case "data": return { kind: "data", item, module };
-    case "dial": return turned(item.name.text, item.value, { ...newEnv(module, env.world), place: env.place }, env);
+    case "dial": return dialValue(item, module, env);
     case "network":
       if (!item.alias) return { kind: "layer", item, module, given: [], shared: undefined };
       return once(item, item.alias);
@@ -96,19 +96,6 @@ function meant(meaning: Meaning, span: Span, env: Env): Value {
     }
     return force(entry, env, span);
   }
-}
-
-function turned(name: string, start: Term, inner: Env, env: Env): Value {
-  const schedule = env.world.turned.get(name);
-  if (schedule) return scalar(schedule);
-  let d: Dial | undefined = env.world.dials.get(name);
-  if (!d) {
-    const value = evaluate(start, inner, true);
-    if (value.kind !== "int" && value.kind !== "float") throw fault(inner, "N0302", "a dial starts at a number", start.span, describe(value));
-    d = { name, value: value.value };
-    env.world.dials.set(name, d);
-  }
-  return scalar(dial(d));
 }
 
 function condition(test: Term, env: Env): boolean {

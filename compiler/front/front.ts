@@ -8,4 +8,4 @@ export { type DataSettings, type Setting, type Word } from "./settings.ts";
 export { runChecks } from "./checks.ts";
 export { check } from "./check.ts";
 export { tree, type Branch } from "./report.ts";
-export { officialNames, ourNames, parseNames, type NameTable } from "./names.ts";
+export { officialNames, officialTensors, parseNames, type NameTable, type OfficialTensor, type OurTensor } from "./names.ts";

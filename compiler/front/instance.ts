@@ -35,6 +35,7 @@ function instance(layer: Layer, taken: ReadonlyMap<string, Given>, env: Env, sit
   if (!body) throw fault(env, "N0302", `\`${item.name.text}\` is another name, not a network of its own`, site.span, "");
   const opened = openBody(body, inner, item.kind, item.name.text);
   const value = item.kind === "network" ? outputsOf(item, opened, inner) : promised(item, opened, inner);
+  opened.spare();
   if (world.training) opened.update();
   return value;
 }

@@ -121,5 +121,6 @@ export function graphOf(name: string, world: World, inputs: readonly Tensor[], o
     weights: [...world.weights.values()],
     states: [...world.states.values()].map(({ tensor, path, start, current, updated }) => ({ tensor, path, start, next: updated ? current : undefined })),
     dials: [...world.dials.values()],
+    pointSums: world.pointSums,
   };
 }

@@ -30,6 +30,7 @@ export function reduction(term: Extract<Term, { kind: "reduction" }>, env: Env):
   const value = evaluate(term.body, inner);
   const body = exprOf(value);
   if (!body) throw fault(env, "N0302", `\`${term.by}\` reduces numbers, this is ${describe(value)}`, term.body.span, "");
+  if (term.by === "sum" && axes.every((a) => a.extent === 1)) env.world.pointSums.add(body);
   return scalar(make(term.by, axes, where, body.type === "bool" ? apply("select", body, real(1), real(0)) : body));
 }
 

@@ -46,7 +46,8 @@ function twice(names: readonly { readonly text: string; readonly span: Span }[],
 function lookInto(item: Item, look: Look): void {
   switch (item.kind) {
     case "import": return;
-    case "const": case "dial": term(item.value, look); return;
+    case "const": term(item.value, look); return;
+    case "dial": for (const t of [item.value, ...item.where]) term(t, look); return;
     case "fn": lookIntoFn(item, look); return;
     case "op": case "block": lookIntoCallable(item, look); return;
     case "network":
@@ -60,7 +61,7 @@ function lookInto(item: Item, look: Look): void {
 }
 
 /** Settings whose values are words of their own. */
-const worded: ReadonlySet<string> = new Set(["augment", "start", "stop", "best", "blend", "mirror", "precision", "prepare", "split"]);
+const worded: ReadonlySet<string> = new Set(["augment", "start", "stop", "best", "blend", "mirror", "precision", "prepare", "split", "guide", "crop", "drop"]);
 
 const nameOf = (s: Statement): string => (s.kind === "define" && s.target.kind === "one" ? s.target.name.text : "");
 

@@ -1,7 +1,7 @@
 // What a `train`, an `infer` or a `data` says, as plain values for the trainer.
 
 import type { Body, Item, Run, Statement, Term } from "../../grammar/ast.ts";
-import type { Code, Diagnostic } from "../report/diagnostic.ts";
+import type { Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
 import { fault, finding, newEnv } from "./env.ts";
 import { evaluate } from "./evaluating.ts";
@@ -29,7 +29,7 @@ export interface DataSettings {
 /** The words each setting takes; a setting that is absent takes plain values. */
 const vocabulary: Readonly<Record<string, readonly string[]>> = {
   augment: ["rotate", "zoom", "mirror", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "shift", "turn"],
-  start: ["upkern", "weights"],
+  start: ["load", "upkern", "none"],
   stop: ["patience"],
   best: ["validate"],
   blend: ["gaussian", "uniform"],
@@ -37,17 +37,20 @@ const vocabulary: Readonly<Record<string, readonly string[]>> = {
   precision: ["half", "single"],
   prepare: ["clip", "standardize_intensity", "standardize", "rescale", "percentiles"],
   split: ["folds", "all"],
+  guide: ["click"],
+  crop: ["long_axis"],
+  drop: ["small"],
 };
 
 const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
-  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror"],
-  infer: ["data", "window", "overlap", "blend", "mirror", "batch", "precision"],
+  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror", "target", "guide", "crop", "drop"],
+  infer: ["data", "window", "overlap", "blend", "mirror", "batch", "precision", "target", "guide", "crop"],
 };
 
 const ofData: readonly string[] = ["images", "labels", "folder", "classes", "channels", "spacing", "prepare", "split"];
 
 /** Settings that are understood but not acted on yet. */
-const notYet: ReadonlySet<string> = new Set(["augment", "start", "stop", "best", "precision", "mirror"]);
+const notYet: ReadonlySet<string> = new Set(["augment", "stop", "best", "precision", "mirror"]);
 
 /** A statement of a run with the run it stands in; `like` may have brought it from another. */
 export interface Entry {
@@ -121,14 +124,8 @@ function unknownSetting(text: string, span: Span, known: readonly string[], head
 
 /** Warnings about settings that the trainer does not act on. */
 export function unacted(entries: Entries, env: Env): readonly Diagnostic[] {
-  return [...entries.settings].flatMap(([name, entry]) => {
-    const blend = name === "blend" && !(entry.term.kind === "name" && entry.term.text === "gaussian");
-    if (!notYet.has(name) && !blend) return [];
-    const code: Code = "W0801";
-    return [finding(env, code, `\`${name}\` is not acted on yet`, entry.span, "read and checked, then left out", {
-      hint: blend ? "windows are blended by a gaussian" : undefined,
-    })];
-  });
+  return [...entries.settings].flatMap(([name, entry]) =>
+    (notYet.has(name) ? [finding(env, "W0801", `\`${name}\` is not acted on yet`, entry.span, "read and checked, then left out")] : []));
 }
 
 /** The value of a setting: words stay words, everything else is evaluated. */
@@ -181,6 +178,40 @@ export function dataOf(item: Extract<Item, { kind: "data" }>, module: Module, ou
   const { classes } = settings;
   const names = Array.isArray(classes) ? classes.map((c) => String(c)) : [];
   return { name: item.name.text, classes: names, settings };
+}
+
+/** Where a run's first weights come from: a run's folder or a file; `upkern` resizes kernels on the way. */
+export interface Start {
+  readonly how: "load" | "upkern";
+  readonly from: string;
+}
+
+/** The setting `start`; undefined where it is absent or `none`. */
+export function startSetting(entries: Entries, env: Env): Start | undefined {
+  const entry = entries.settings.get("start");
+  if (!entry) return undefined;
+  const v = settingOf("start", entry.term, env);
+  if (typeof v === "object" && "name" in v) {
+    const [from, ...more] = v.args;
+    if (v.name === "none" && v.args.length === 0 && Object.keys(v.named).length === 0) return undefined;
+    if ((v.name === "load" || v.name === "upkern") && typeof from === "string" && from !== "" && more.length === 0 && Object.keys(v.named).length === 0) {
+      return { how: v.name, from };
+    }
+  }
+  throw fault(env, "N0804", "`start` says which run or file the weights come from", entry.term.span, "", { hint: '`start = load("runs/first")`, `upkern("runs/k3")` or `none`' });
+}
+
+/**
+ * How what windows say of a voxel is put together: `gaussian` spreads them evenly and weighs their probabilities, `uniform` sets
+ * them at equal steps, the last flush with the border, and adds up their logits.
+ */
+export type Blend = "gaussian" | "uniform";
+
+/** The setting `blend`; a gaussian where it is absent. */
+export function blendSetting(entries: Entries, env: Env): Blend {
+  const entry = entries.settings.get("blend");
+  const v = entry && settingOf("blend", entry.term, env);
+  return typeof v === "object" && "name" in v && v.name === "uniform" ? "uniform" : "gaussian";
 }
 
 /** A setting that is a whole number of at least one; `otherwise` where it is absent. */

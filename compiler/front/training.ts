@@ -4,6 +4,7 @@ import type { Run } from "../../grammar/ast.ts";
 import { asReal } from "../ir/expr.ts";
 import { define, shapeOf, source, type Graph, type Output, type Tensor, type TrainingGraph } from "../ir/graph.ts";
 import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
+import { demandAlong } from "./dials.ts";
 import { fault, finding, lazy, newEnv, newScope, within } from "./env.ts";
 import { newWorld } from "./world.ts";
 import { evaluate } from "./evaluating.ts";
@@ -15,8 +16,9 @@ import { settle } from "./pointwise.ts";
 import { find } from "./module.ts";
 import { type Program } from "./program.ts";
 import {
-  dataOf, entriesOf, numberSetting, settingOf, sizeSetting, unacted, wholeSetting, type DataSettings, type Entries, type Entry, type Setting,
+  blendSetting, dataOf, entriesOf, numberSetting, settingOf, sizeSetting, startSetting, unacted, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
 } from "./settings.ts";
+import { sampleSettings, type SampleSettings } from "./samples.ts";
 import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
 
 /** What the command line and the data say about a run; it overrules the text. */
@@ -28,6 +30,8 @@ export interface RunOptions {
   readonly batch?: number | undefined;
   readonly epochs?: number | undefined;
   readonly steps?: number | undefined;
+  /** Steps of the whole run, which then has as many epochs as these make, maybe a fraction. */
+  readonly total?: number | undefined;
   readonly seed?: number | undefined;
 }
 
@@ -37,6 +41,7 @@ export interface RunSettings {
   readonly name: string;
   readonly network: string;
   readonly data: DataSettings | undefined;
+  /** Of the network: those of the images, and one for a guide. */
   readonly channels: number;
   readonly classes: number;
   readonly patch: readonly number[];
@@ -47,7 +52,12 @@ export interface RunSettings {
   readonly clip: number | undefined;
   readonly optimizer: string | undefined;
   readonly window: readonly number[];
+  /** Share of a window that its neighbour sees too. */
   readonly overlap: number;
+  readonly blend: Blend;
+  readonly samples: SampleSettings;
+  /** Whose weights the run begins with; undefined for random ones. */
+  readonly start: Start | undefined;
   /** Settings that are read and checked but not acted on. */
   readonly others: Readonly<Record<string, Setting>>;
 }
@@ -71,7 +81,7 @@ export function prepareTraining(program: Program, runName: string | Run | undefi
   const made = guarded(world, findings, () => {
     const run = typeof runName === "object" ? runName : runOf(program, runName, ["train"]);
     const scene = open(run, program, world, options, findings);
-    for (const [name, entry] of scene.entries.dials) turn(name, entry, scene.env);
+    for (const [name, entry] of scene.entries.dials) turn(name, entry, scene);
     return trainingOf(scene, world, program, findings);
   });
   findings.push(...world.findings);
@@ -113,7 +123,7 @@ interface Scene {
   readonly set: Readonly<Record<string, string | Value>>;
 }
 
-const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap"]);
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "start", "loss", "optimizer", "target"]);
 
 function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
   const env = newEnv(program.main, world);
@@ -124,26 +134,38 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
   const dataEntry = entries.settings.get("data");
   const data = dataEntry && dataSet(dataEntry, env);
   const patch = options.patch ?? sizeSetting(entries, "patch", env);
-  const window = sizeSetting(entries, "window", env) ?? inferWindow(run, program, name, env) ?? patch;
+  const inference = inferEntries(run, program, name, env) ?? entries;
+  /** What a run does not say of inference, the network's `infer` says. */
+  const saying = (setting: string): Entries => (entries.settings.has(setting) ? entries : inference);
+  // A patch from outside takes the window with it: weights may depend on the size.
+  const resized = options.patch !== undefined || "patch" in (options.set ?? {});
+  const window = sizeSetting(resized ? entries : saying("window"), "window", env) ?? patch;
   const size = patch ?? window;
   if (!size || !window) {
     throw fault(env, "N0805", `this run needs \`${run.mode === "train" ? "patch" : "window"}\``, run.target.span, "how large is a piece of an image?", {
       hint: "`patch = [128, 128, 128]`",
     });
   }
+  const samples = sampleSettings(entries, env);
+  // A single target is told from the background.
+  const classes = wholeOf(set["classes"], env) ?? (samples.target === undefined ? options.classes : 2);
+  const steps = options.steps ?? wholeSetting(entries, "steps", 250, env);
   const settings: RunSettings = {
     name: run.name?.text ?? "", network: name, data,
-    channels: options.channels ?? channelsOf(data) ?? 1,
-    classes: classesOf(layer, { ...options, classes: wholeOf(set["classes"], env) ?? options.classes }, data, env, run),
+    channels: (options.channels ?? channelsOf(data) ?? 1) + (samples.guide ? 1 : 0),
+    classes: classesOf(layer, { ...options, classes }, data, env, run),
     patch: size, window,
     batch: options.batch ?? wholeSetting(entries, "batch", run.mode === "train" ? 2 : 1, env),
-    epochs: options.epochs ?? wholeSetting(entries, "epochs", 1000, env),
-    steps: options.steps ?? wholeSetting(entries, "steps", 250, env),
+    epochs: options.epochs ?? (options.total === undefined ? wholeSetting(entries, "epochs", 1000, env) : options.total / steps),
+    steps,
     seed: options.seed ?? wholeSetting(entries, "seed", 0, env),
     clip: numberSetting(entries, "clip", env),
     optimizer: undefined,
-    overlap: numberSetting(entries, "overlap", env) ?? 0.5,
-    others: Object.fromEntries(["augment", "start", "stop", "best", "precision", "mirror", "blend"].flatMap((k) => {
+    overlap: overlapOf(saying("overlap"), env),
+    blend: blendSetting(saying("blend"), env),
+    samples,
+    start: startSetting(entries, env),
+    others: Object.fromEntries(["augment", "stop", "best", "precision", "mirror"].flatMap((k) => {
       const entry = entries.settings.get(k);
       return entry ? [[k, settingOf(k, entry.term, env)]] : [];
     })),
@@ -166,9 +188,16 @@ function overridden(entries: Entries, set: Readonly<Record<string, string | Valu
   return { entries: { ...entries, settings }, set: rest };
 }
 
-function inferWindow(run: Run, program: Program, name: string, env: Env): readonly number[] | undefined {
+function inferEntries(run: Run, program: Program, name: string, env: Env): Entries | undefined {
   const other = program.main.file.items.find((i): i is Run => i.kind === "run" && i !== run && i.mode === "infer" && targetName(i) === name);
-  return other && sizeSetting(entriesOf(other, program.main, env), "window", env);
+  return other && entriesOf(other, program.main, env);
+}
+
+function overlapOf(entries: Entries, env: Env): number {
+  const overlap = numberSetting(entries, "overlap", env) ?? 0.5;
+  const span = entries.settings.get("overlap")?.term.span;
+  if (span && !(overlap >= 0 && overlap < 1)) throw fault(env, "N0804", `\`overlap\` is at least 0 and less than 1, this is ${overlap}`, span, "");
+  return overlap;
 }
 
 function targetName(run: Run): string | undefined {
@@ -207,7 +236,9 @@ function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undef
   // Independent targets have no channel for the background.
   if (has !== undefined && asked !== undefined && has !== asked && has !== asked - 1) {
     throw fault(env, "N0802", `the network has ${has} classes, ${data ? `\`${data.name}\` names` : "the data has"} ${asked}`, own?.span ?? run.target.span,
-      data ? `${data.classes.slice(0, 3).join(", ")}${data.classes.length > 3 ? ", …" : ""} (${asked})` : "");
+      data ? `${data.classes.slice(0, 3).join(", ")}${data.classes.length > 3 ? ", …" : ""} (${asked})` : "", {
+        hint: has === 1 ? "`target = …` in the run makes one class of the data the foreground" : undefined,
+      });
   }
   return has ?? asked ?? 2;
 }
@@ -220,13 +251,14 @@ function network(scene: Scene, world: World, program: Program, size: readonly nu
 }
 
 /** `dial temperature = …` in a run: the dial becomes that expression. */
-function turn(name: string, entry: Entry, env: Env): void {
+function turn(name: string, entry: Entry, { env, settings }: Scene): void {
   const meaning = find(env.module, name);
   if (meaning?.kind !== "item" || meaning.item.kind !== "dial") {
     throw fault(env, "N0804", `there is no dial \`${name}\` here`, entry.span, "import it, or declare it: `dial name = 1`");
   }
   const e = realOf(evaluate(entry.term, env, true));
   if (!e) throw fault(env, "N0804", "a dial is turned to a number", entry.term.span, "");
+  demandAlong(meaning.item, meaning.module, e, settings, entry.span, env);
   env.world.turned.set(name, e);
 }
 

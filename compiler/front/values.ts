@@ -122,6 +122,8 @@ export interface World {
   /** Dials that a run replaces by a schedule. */
   readonly turned: Map<string, Expr>;
   readonly constants: Map<Item, Lazy>;
+  /** What was summed over a single point. */
+  readonly pointSums: Set<Expr>;
   readonly findings: Diagnostic[];
   /** The names of the definitions being evaluated, for the message about a circle. */
   readonly busy: Lazy[];

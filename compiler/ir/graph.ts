@@ -61,6 +61,8 @@ export interface Graph {
   readonly states: readonly State[];
   readonly outputs: readonly Output[];
   readonly dials: readonly Dial[];
+  /** What was summed over a single point: a definition does not show such a sum, yet it counts as work. */
+  readonly pointSums: ReadonlySet<Expr>;
 }
 
 /** What an optimiser makes of one flat stretch of weights: its next value and its memories. All have the weights' one axis. */

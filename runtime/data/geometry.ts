@@ -22,6 +22,13 @@ export function locate(affine: Affine, voxel: Triple): Triple {
   return [at(0), at(1), at(2)];
 }
 
+/** The voxel (with fractions) at a place in millimetres, by Cramer's rule. */
+export function voxelAt(affine: Affine, place: Triple): Triple {
+  const away: Triple = [place[0] - affine[0][3], place[1] - affine[1][3], place[2] - affine[2][3]];
+  const instead = (c: 0 | 1 | 2): number => determinant(build((r, k) => (k === c ? away[r] : affine[r][k]))) / determinant(affine);
+  return [instead(0), instead(1), instead(2)];
+}
+
 function column(affine: Affine, c: 0 | 1 | 2): Triple {
   return [affine[0][c], affine[1][c], affine[2][c]];
 }

@@ -5,7 +5,9 @@ import { draws } from "../draws.ts";
 import type { Draws } from "../draws.ts";
 import type { Case } from "./case.ts";
 import { caseVoxels } from "./case.ts";
+import { clickMap } from "./click.ts";
 import { cropInto, flipAxis } from "./crop.ts";
+import { unravel } from "./volume.ts";
 import type { Triple } from "./volume.ts";
 
 /** A case together with where its classes are. */
@@ -22,6 +24,8 @@ export interface Sampling {
   readonly patch: Triple;
   /** Whether each axis D, H, W may be mirrored at random; never unless asked for. */
   readonly mirror?: readonly [boolean, boolean, boolean];
+  /** Whether images have one more channel, the map of a click on a random foreground voxel; every case needs foreground then. */
+  readonly guide?: boolean;
 }
 
 /** What one sample of a batch was made from. */
@@ -33,6 +37,8 @@ export interface Draw {
   /** The class the patch was centred on. */
   readonly around: number | undefined;
   readonly mirrored: readonly [boolean, boolean, boolean];
+  /** The voxel of the patch that was clicked, before mirroring; it may lie outside. */
+  readonly click: Triple | undefined;
 }
 
 /** Voxels remembered per class; evenly spread when a class has more. */
@@ -92,7 +98,20 @@ export function choosePatch(cases: readonly Indexed[], sampling: Sampling, step:
   };
   const start: Triple = [place(0), place(1), place(2)];
   const mirror = (axis: 0 | 1 | 2): boolean => sampling.mirror?.[axis] === true && random.next() < 0.5;
-  return { from, start, around: group?.value, mirrored: [mirror(0), mirror(1), mirror(2)] };
+  const mirrored = [mirror(0), mirror(1), mirror(2)] as const;
+  const clicked = sampling.guide === true ? anyForeground(chosen, random) : undefined;
+  const click: Triple | undefined = clicked && [clicked[0] - start[0], clicked[1] - start[1], clicked[2] - start[2]];
+  return { from, start, around: group?.value, mirrored, click };
+}
+
+/** A voxel of any class, all of them equally likely (as far as they are remembered). */
+function anyForeground({ source, classes }: Indexed, random: Draws): Triple {
+  let left = random.below(classes.reduce((sum, { at }) => sum + at.length, 0));
+  for (const { at } of classes) {
+    if (left < at.length) return unravel(at[left] ?? 0, source.shape);
+    left -= at.length;
+  }
+  throw new Error(`internal: a click into ${source.name}, which has no foreground`);
 }
 
 /** First and last place a patch may begin; a shorter image sits in the middle of its padding. */
@@ -101,23 +120,24 @@ function reach(size: number, patch: number): readonly [number, number] {
   return lacking > 0 ? [-Math.ceil(lacking / 2), -Math.floor(lacking / 2)] : [0, size - patch];
 }
 
-function unravel(offset: number, shape: Triple): Triple {
-  const plane = shape[1] * shape[2];
-  return [Math.floor(offset / plane), Math.floor((offset % plane) / shape[2]), offset % shape[2]];
-}
-
-/** Fills `image` [N, C, D, H, W] and `label` [N, 1, D, H, W] with the batch of a step. */
+/** Fills `image` [N, C, D, H, W] (a click's map is the last of the channels) and `label` [N, 1, D, H, W] with the batch of a step. */
 export function fillBatch(cases: readonly Indexed[], sampling: Sampling, step: number, image: Float32Array, label: Float32Array): readonly Draw[] {
   const size = sampling.patch[0] * sampling.patch[1] * sampling.patch[2];
   invariant(label.length === sampling.batch * size, () => `a label tensor of ${label.length} for ${sampling.batch} patches of ${size}`);
   return Array.from({ length: sampling.batch }, (_, sample) => {
     const draw = choosePatch(cases, sampling, step, sample);
     const source = cases[draw.from]?.source;
-    invariant(source !== undefined && image.length === label.length * source.channels, () => `an image tensor of ${image.length} for ${source?.channels} channels`);
+    const channels = (source?.channels ?? 0) + (draw.click === undefined ? 0 : 1);
+    invariant(source !== undefined && image.length === label.length * channels, () => `an image tensor of ${image.length} for ${channels} channels`);
     const whole = caseVoxels(source);
     for (let channel = 0; channel < source.channels; channel++) {
-      const at = (sample * source.channels + channel) * size;
+      const at = (sample * channels + channel) * size;
       cropInto(source.image.subarray(channel * whole, (channel + 1) * whole), source.shape, draw.start, sampling.patch, image, at);
+      mirrorBox(image, at, sampling.patch, draw);
+    }
+    if (draw.click !== undefined) {
+      const at = (sample * channels + source.channels) * size;
+      clickMap(draw.click, sampling.patch, source.spacing, image, at);
       mirrorBox(image, at, sampling.patch, draw);
     }
     if (source.label === undefined) label.fill(0, sample * size, (sample + 1) * size);

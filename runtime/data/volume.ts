@@ -44,6 +44,12 @@ export function voxels(shape: Triple): number {
   return shape[0] * shape[1] * shape[2];
 }
 
+/** The voxel [D, H, W] at an offset. */
+export function unravel(offset: number, shape: Triple): Triple {
+  const plane = shape[1] * shape[2];
+  return [Math.floor(offset / plane), Math.floor((offset % plane) / shape[2]), offset % shape[2]];
+}
+
 /** A shape for people, in the order x × y × z that viewers show. */
 export function sizeText(shape: Triple): string {
   return `${shape[2]} x ${shape[1]} x ${shape[0]}`;

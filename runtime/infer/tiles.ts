@@ -15,6 +15,15 @@ export function tileStarts(size: number, patch: number, step: number): readonly 
 }
 
 /**
+ * As `tileStarts`, but neighbours are exactly `patch × step` apart, rounded down, and only the last window moves back to the border.
+ */
+export function steppedStarts(size: number, patch: number, step: number): readonly number[] {
+  const last = Math.max(0, size - patch);
+  const stride = Math.max(1, Math.trunc(patch * step));
+  return Array.from({ length: Math.ceil(last / stride) + 1 }, (_, n) => Math.min(n * stride, last));
+}
+
+/**
  * The weight of every voxel of a window: a gaussian of an eighth of the patch along each axis, 1 in the middle,
  * cut off at four deviations; what is cut off gets the smallest weight that is left.
  */

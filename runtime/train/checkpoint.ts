@@ -78,7 +78,10 @@ export interface Wanted {
 }
 
 /** What keeps a checkpoint from fitting a network: tensors that lack, have another shape, or have no place. */
-export function mismatches(path: string, checkpoint: Checkpoint, wanted: readonly Wanted[]): readonly Diagnostic[] {
+export function mismatches(
+  path: string, checkpoint: Checkpoint, wanted: readonly Wanted[],
+  hint = "use the network, its settings and the number of classes and channels it was trained with",
+): readonly Diagnostic[] {
   const names = new Set(wanted.map(({ name }) => name));
   const missing = wanted.filter(({ name }) => !checkpoint.tensors.has(name));
   const extra = [...checkpoint.tensors].filter(([name]) => !names.has(name)).map(([name, { shape }]) => ({ name, shape }));
@@ -87,22 +90,24 @@ export function mismatches(path: string, checkpoint: Checkpoint, wanted: readonl
     return found !== undefined && !sameShape(found.shape, shape);
   });
   if (missing.length + extra.length + misshapen.length === 0) return [];
-  const facts: string[] = [];
-  const [firstMisshapen, firstMissing, firstExtra] = [misshapen[0], missing[0], extra[0]];
-  if (firstMisshapen !== undefined) {
-    const found = checkpoint.tensors.get(firstMisshapen.name)?.shape ?? [];
-    facts.push(`${counted(misshapen, "has", "have")} another shape; the first is \`${firstMisshapen.name}\`: the network has ${shapeText(firstMisshapen.shape)}, the file ${shapeText(found)}.`);
-  }
-  if (firstMissing !== undefined) {
-    const near = nearest(firstMissing, extra);
-    facts.push(`${counted(missing, "is", "are")} not in the file; the first is \`${firstMissing.name}\` ${shapeText(firstMissing.shape)}${near === undefined ? "" : ` (the file has \`${near}\`)`}.`);
-  }
-  if (firstExtra !== undefined) facts.push(`${counted(extra, "of the file has", "of the file have")} no place in the network; the first is \`${firstExtra.name}\` ${shapeText(firstExtra.shape)}.`);
-  return [diagnostic("N1042", `${path} belongs to another network`, { facts, hint: "use the network, its settings and the number of classes and channels it was trained with" })];
+  const facts = [
+    ...listed(misshapen, "more have another shape", ({ name, shape }) =>
+      `\`${name}\` has another shape: the network has ${shapeText(shape)}, the file ${shapeText(checkpoint.tensors.get(name)?.shape ?? [])}.`),
+    ...listed(missing, "more are not in the file", (one) => {
+      const near = nearest(one, extra);
+      return `\`${one.name}\` ${shapeText(one.shape)} is not in the file${near === undefined ? "" : `, which has \`${near}\``}.`;
+    }),
+    ...listed(extra, "more of the file have no place in the network", ({ name, shape }) => `\`${name}\` ${shapeText(shape)} of the file has no place in the network.`),
+  ];
+  return [diagnostic("N1042", `${path} belongs to another network`, { facts, hint })];
 }
 
-function counted(list: readonly unknown[], one: string, many: string): string {
-  return list.length === 1 ? `1 tensor ${one}` : `${list.length} tensors ${many}`;
+/** Beyond this many of a kind only their number is told. */
+const mostListed = 10;
+
+function listed(all: readonly Wanted[], more: string, text: (one: Wanted) => string): readonly string[] {
+  const rest = all.length - mostListed;
+  return [...all.slice(0, mostListed).map(text), ...(rest > 0 ? [`${rest} ${more}.`] : [])];
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
@@ -135,7 +140,7 @@ function sharedEnds(a: string, b: string): number {
 }
 
 /** Throws N1042 unless the checkpoint has exactly the tensors of the network. */
-export function demandFit(path: string, checkpoint: Checkpoint, wanted: readonly Wanted[]): void {
-  const findings = mismatches(path, checkpoint, wanted);
+export function demandFit(path: string, checkpoint: Checkpoint, wanted: readonly Wanted[], hint?: string): void {
+  const findings = mismatches(path, checkpoint, wanted, hint);
   if (findings.length > 0) throw new Fault(...findings);
 }

@@ -1,6 +1,7 @@
 // Overlap of a predicted and a true label map, per class, case and on average.
 
 import { invariant } from "../../compiler/report/diagnostic.ts";
+import { SURFACE_SCORES, type SurfaceScores } from "../infer/surface.ts";
 
 /** How often prediction and truth agree and differ on one class. */
 export interface Counts {
@@ -67,10 +68,9 @@ export function meanOf(values: readonly (number | null)[]): number | null {
   return numbers.length === 0 ? null : numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
 }
 
-/** Each score averaged over its numbers. */
-export function meanScores(all: readonly Scores[]): Scores {
-  const mean = (name: (typeof SCORES)[number]): number | null => meanOf(all.map((scores) => scores[name]));
-  return { dice: mean("dice"), iou: mean("iou"), precision: mean("precision"), recall: mean("recall") };
+/** Each score averaged over its numbers; those of `names`. */
+export function meanScores<Name extends string>(names: readonly Name[], all: readonly Readonly<Record<Name, number | null>>[]): Record<Name, number | null> {
+  return Object.fromEntries(names.map((name) => [name, meanOf(all.map((scores) => scores[name]))])) as Record<Name, number | null>;
 }
 
 /** One evaluated case; `counts` begins with the background. */
@@ -79,36 +79,43 @@ export interface CaseCounts {
   readonly predicted: string;
   readonly truth: string;
   readonly counts: readonly Counts[];
+  /** As `counts`; undefined where surfaces were not asked for. */
+  readonly surfaces?: readonly SurfaceScores[] | undefined;
 }
 
-/** nnU-Net's summary.json, with precision and recall besides; `labels` gives the class names. */
+/**
+ * nnU-Net's summary.json, with precision, recall and the distances of surfaces besides; `labels` gives the class names.
+ */
 export function summary(cases: readonly CaseCounts[], classes: readonly string[]): Readonly<Record<string, unknown>> {
   const foreground = classes.map((_, k) => k).slice(1);
-  const perClass = foreground.map((k) => ({ k, entry: meanEntry(cases.map((one) => entryOf(one.counts[k]))) }));
+  const entries = cases.map((one) => foreground.map((k) => ({ k, entry: entryOf(one.counts[k], one.surfaces?.[k]) })));
+  const perClass = foreground.map((k) => ({ k, entry: meanEntry(entries.flatMap((of) => of.filter((one) => one.k === k).map(({ entry }) => entry))) }));
   return {
     foreground_mean: meanEntry(perClass.map(({ entry }) => entry)),
     labels: Object.fromEntries(classes.map((name, k) => [String(k), name])),
     mean: Object.fromEntries(perClass.map(({ k, entry }) => [String(k), entry])),
-    metric_per_case: cases.map((one) => ({
-      metrics: Object.fromEntries(foreground.map((k) => [String(k), entryOf(one.counts[k])])),
+    metric_per_case: cases.map((one, n) => ({
+      metrics: Object.fromEntries((entries[n] ?? []).map(({ k, entry }) => [String(k), entry])),
       prediction_file: one.predicted,
       reference_file: one.truth,
     })),
   };
 }
 
-type Entry = Readonly<Record<"Dice" | "IoU" | "Precision" | "Recall" | "TP" | "FP" | "FN" | "TN" | "n_pred" | "n_ref", number | null>>;
+type Entry = Readonly<Record<string, number | null>>;
 
-function entryOf(counts: Counts = { hits: 0, falseAlarms: 0, misses: 0, rest: 0 }): Entry {
+/** What the distances are called in the file. */
+const SURFACE_KEYS: Readonly<Record<(typeof SURFACE_SCORES)[number], string>> = { hd: "HD", hd95: "HD95", hd95Pooled: "HD95_pooled", assd: "ASSD", nsd: "NSD" };
+
+function entryOf(counts: Counts = { hits: 0, falseAlarms: 0, misses: 0, rest: 0 }, surface: SurfaceScores | undefined): Entry {
   const { dice, iou, precision, recall } = scoresOf(counts);
   const { hits, falseAlarms, misses, rest } = counts;
-  return { Dice: dice, IoU: iou, Precision: precision, Recall: recall, TP: hits, FP: falseAlarms, FN: misses, TN: rest, n_pred: hits + falseAlarms, n_ref: hits + misses };
+  return {
+    Dice: dice, IoU: iou, Precision: precision, Recall: recall, TP: hits, FP: falseAlarms, FN: misses, TN: rest, n_pred: hits + falseAlarms, n_ref: hits + misses,
+    ...(surface === undefined ? {} : Object.fromEntries(SURFACE_SCORES.map((name) => [SURFACE_KEYS[name], surface[name]]))),
+  };
 }
 
 function meanEntry(entries: readonly Entry[]): Entry {
-  const mean = (name: keyof Entry): number | null => meanOf(entries.map((entry) => entry[name]));
-  return {
-    Dice: mean("Dice"), IoU: mean("IoU"), Precision: mean("Precision"), Recall: mean("Recall"),
-    TP: mean("TP"), FP: mean("FP"), FN: mean("FN"), TN: mean("TN"), n_pred: mean("n_pred"), n_ref: mean("n_ref"),
-  };
+  return meanScores(Object.keys(entries[0] ?? {}), entries);
 }

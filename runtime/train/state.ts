@@ -6,8 +6,8 @@ import type { Session } from "../session.ts";
 import { demandFit } from "./checkpoint.ts";
 import type { Checkpoint, Weights } from "./checkpoint.ts";
 
-/** Memories of the optimiser; only training needs them. */
-const isMemory = (name: string): boolean => name.startsWith("memory/");
+/** Whether a tensor is a memory of the optimiser; only training needs those. */
+export const isMemory = (name: string): boolean => name.startsWith("memory/");
 
 /** All weights and running values as they are now. */
 export async function gather(session: Session): Promise<ReadonlyMap<string, Weights>> {
@@ -29,13 +29,18 @@ export function firstBroken(tensors: ReadonlyMap<string, Weights>): string | und
 export function resume(session: Session, path: string, checkpoint: Checkpoint): void {
   const { weights, states } = session.plan;
   demandFit(path, checkpoint, [...weights, ...states]);
-  put(session, checkpoint);
+  put(session, checkpoint.tensors);
+}
+
+/** Gives a training session weights and running values to begin with; memories of the optimiser stay as they are. */
+export function startWith(session: Session, tensors: ReadonlyMap<string, Weights>): void {
+  put(session, tensors, session.plan.states.filter(({ name }) => !isMemory(name)));
 }
 
 /** Gives an inference session its weights; what only training needs is left out. N1042 where something lacks. */
 export function loadWeights(session: Session, path: string, checkpoint: Checkpoint): void {
   demandWeights(session.plan, path, checkpoint);
-  put(session, checkpoint);
+  put(session, checkpoint.tensors);
 }
 
 /** N1042 unless the checkpoint has all that a plan needs to predict. */
@@ -48,14 +53,14 @@ export function demandWeights(plan: Pick<Plan, "weights" | "states">, path: stri
   demandFit(path, { ...checkpoint, tensors: new Map(kept) }, wanted);
 }
 
-function put(session: Session, checkpoint: Checkpoint): void {
+function put(session: Session, tensors: ReadonlyMap<string, Weights>, states: Plan["states"] = session.plan.states): void {
   const valueOf = (name: string): Float32Array => {
-    const found = checkpoint.tensors.get(name);
-    invariant(found !== undefined, () => `the checkpoint lacks ${name}`);
+    const found = tensors.get(name);
+    invariant(found !== undefined, () => `nothing was read for ${name}`);
     return found.data;
   };
   for (const { name } of session.plan.weights) session.setWeights(name, valueOf(name));
-  for (const { name } of session.plan.states) session.setState(name, valueOf(name));
+  for (const { name } of states) session.setState(name, valueOf(name));
 }
 
 /** A number that a checkpoint's metadata must hold. */

@@ -10,7 +10,8 @@ import { brokenWeights, trainLoop } from "./loop.ts";
 import type { Length, StepReport } from "./loop.ts";
 import { durationText, progressLine, scoreText, Smoothed } from "./progress.ts";
 import type { ClassScore } from "./progress.ts";
-import { firstBroken, gather, numberIn, resume } from "./state.ts";
+import type { Starting } from "../weights/start.ts";
+import { firstBroken, gather, numberIn, resume, startWith } from "./state.ts";
 import { runningScore, validate } from "./validate.ts";
 import type { ValidationSetup } from "./validate.ts";
 
@@ -61,6 +62,7 @@ export class Trainer {
   #best: Outcome["best"];
   #step = 0;
   #saved = -1;
+  #start: Starting | undefined;
   #validated = 0;
 
   constructor(setup: TrainerSetup) {
@@ -72,11 +74,14 @@ export class Trainer {
     return this.#step;
   }
 
-  /** Fills the weights with their first values. */
-  async begin(seed: number): Promise<void> {
+  /** Fills the weights with their first values: random ones, or those of another run. */
+  async begin(seed: number, start: Starting | undefined): Promise<void> {
+    const { session, folder } = this.#setup;
     // A run that ended before its first checkpoint may have left lines.
-    trimLog(logPath(this.#setup.folder), 0);
-    await this.#setup.session.initialise(seed);
+    trimLog(logPath(folder), -1);
+    await session.initialise(seed);
+    if (start !== undefined) startWith(session, start.tensors);
+    this.#start = start;
   }
 
   /** Takes up where a checkpoint stands. */
@@ -94,7 +99,11 @@ export class Trainer {
 
   /** Trains until the last step or until `interrupted`; the latest state is saved either way. */
   async run(interrupted: () => boolean): Promise<Outcome> {
-    const { session, cases, sampling, length } = this.#setup;
+    const { session, cases, sampling, length, folder } = this.#setup;
+    if (this.#start !== undefined) {
+      const { how, path, resized } = this.#start;
+      appendLog(logPath(folder), { step: 0, start: how, from: path, resized: resized.length });
+    }
     // A stop may have come between a step and its validation.
     if (this.#step > this.#validated) await this.#afterStep(this.#step, interrupted);
     await trainLoop({

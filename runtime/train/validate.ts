@@ -3,6 +3,7 @@
 import type { Plan, Port } from "../../compiler/plan/plan.ts";
 import { fillBatch } from "../data/patches.ts";
 import type { Indexed, Sampling } from "../data/patches.ts";
+import { decide } from "../infer/decide.ts";
 import type { Session } from "../session.ts";
 import { addCounts, countOverlap, meanOf, scoresOf } from "./metrics.ts";
 import type { Counts } from "./metrics.ts";
@@ -15,30 +16,14 @@ export interface Validation {
   readonly mean: number | null;
 }
 
-/** The output that gives each class a value at every voxel of a patch; undefined where a plan has none. */
+/**
+ * The output that says something of the classes at every voxel of a patch: a value for each, or for each but the background;
+ * undefined where a plan has none.
+ */
 export function classOutput(plan: Pick<Plan, "outputs" | "inputs">, classes: number): Port | undefined {
   const [samples, , ...space] = plan.inputs[0]?.shape ?? [];
-  const wanted = [samples, classes, ...space].join();
-  return plan.outputs.find(({ shape }) => shape.join() === wanted);
-}
-
-/** The class with the largest value, voxel by voxel: [N, K, …] to [N, …]. */
-export function argmax(logits: Float32Array, samples: number, classes: number): Uint8Array {
-  const size = logits.length / (samples * classes);
-  const out = new Uint8Array(samples * size);
-  for (let sample = 0; sample < samples; sample++) {
-    const base = sample * classes * size;
-    for (let n = 0; n < size; n++) {
-      let best = 0;
-      let most = logits[base + n] ?? 0;
-      for (let k = 1; k < classes; k++) {
-        const value = logits[base + k * size + n] ?? 0;
-        if (value > most) [best, most] = [k, value];
-      }
-      out[sample * size + n] = best;
-    }
-  }
-  return out;
+  const withChannels = (count: number): Port | undefined => plan.outputs.find(({ shape }) => shape.join() === [samples, count, ...space].join());
+  return withChannels(classes) ?? withChannels(classes - 1);
 }
 
 /** What it takes to validate. */
@@ -66,7 +51,7 @@ export async function validate({ session, output, cases, sampling, batches, clas
     session.write(image.name, images);
     await session.run();
     const logits = await session.read(output.name);
-    const found = countOverlap(argmax(logits, sampling.batch, classes), labels, classes);
+    const found = countOverlap(decide(logits, sampling.batch, output.shape[1] ?? classes, classes), labels, classes);
     counts = counts === undefined ? found : addCounts(counts, found);
   }
   const dice = (counts ?? []).slice(1).map((one) => scoresOf(one).dice);

@@ -15,23 +15,30 @@ import { allCases } from "./cases.ts";
 const origin = { span: undefined, path: "test" };
 
 describe("memory", () => {
-  it("never gives one buffer to two values that live at the same time, nor too small a one", () => {
-    const life = fc.record({ bytes: fc.integer({ min: 1, max: 50 }), first: fc.nat(20), length: fc.nat(6) })
-      .map((l) => ({ bytes: l.bytes, first: l.first, last: l.first + l.length }));
-    fc.assert(fc.property(fc.array(life, { maxLength: 30 }), (lives) => {
-      const { buffer, bytes } = assign(lives);
+  const life = fc.record({ bytes: fc.integer({ min: 1, max: 3000 }), first: fc.nat(20), length: fc.nat(6), apart: fc.array(fc.nat(29), { maxLength: 2 }) })
+    .map((l) => ({ bytes: l.bytes, first: l.first, last: l.first + l.length, apart: l.apart }));
+
+  it("never lays two values that live at the same time over each other, nor two together that must be apart", () => {
+    fc.assert(fc.property(fc.array(life, { maxLength: 30 }), (given) => {
+      const lives = given.map((l, i) => ({ ...l, apart: l.apart.filter((k) => k < given.length && k !== i) }));
+      const { buffer, offset, bytes } = assign(lives);
       lives.forEach((a, i) => {
-        expect(bytes[buffer[i] as number]).toBeGreaterThanOrEqual(a.bytes);
+        const from = offset[i] as number;
+        expect(from % 256).toBe(0);
+        expect(bytes[buffer[i] as number]).toBeGreaterThanOrEqual(from + a.bytes);
+        for (const k of a.apart) expect(buffer[i]).not.toBe(buffer[k]);
         lives.forEach((b, k) => {
-          if (i < k && a.first <= b.last && b.first <= a.last) expect(buffer[i]).not.toBe(buffer[k]);
+          if (k <= i || buffer[i] !== buffer[k] || a.first > b.last || b.first > a.last) return;
+          const other = offset[k] as number;
+          expect(from + a.bytes <= other || other + b.bytes <= from).toBe(true);
         });
       });
     }));
   });
 
-  it("takes one buffer for a chain of values that follow each other", () => {
-    const { bytes } = assign([{ bytes: 8, first: 0, last: 1 }, { bytes: 8, first: 2, last: 3 }, { bytes: 4, first: 4, last: 5 }]);
-    expect(bytes).toEqual([8]);
+  it("takes one buffer for a chain of values that follow each other, and lays small ones side by side", () => {
+    const value = (bytes: number, first: number, last: number) => ({ bytes, first, last, apart: [] });
+    expect(assign([value(512, 0, 1), value(512, 2, 3), value(256, 4, 5), value(200, 4, 5)]).bytes).toEqual([512]);
   });
 });
 

@@ -98,7 +98,7 @@ const item = fc.oneof(
   all("import {", many(all(name, maybe(all("as", name))), 1, 3, ",", true), '} from "./other.net"'),
   all('import "./other.net" as', lower),
   all(lower, "=", expr),
-  all("dial", lower, maybe(all(":", type)), "=", expr),
+  all("dial", lower, maybe(all(":", type)), "=", expr, maybe(all("where", many(expr, 1, 2, ",", false)))),
   all("fn", lower, "(", many(lower, 0, 3, ",", true), ")", meaning),
   all("op", lower, ports, results, where, body),
   all("block", upper, ports, maybe(results), where, meaning),

@@ -58,7 +58,7 @@ describe("checkpoints", () => {
 });
 
 describe("a checkpoint of another network", () => {
-  it("missing, extra and misshapen tensors are told, each with its first", () => {
+  it("missing, extra and misshapen tensors are told, every one", () => {
     const other = [
       { name: "e[0].Conv.weight", shape: [4, 1, 3] },
       { name: "e[1].Conv.offset", shape: [2] },
@@ -69,9 +69,10 @@ describe("a checkpoint of another network", () => {
       code: "N1042",
       headline: "best.safetensors belongs to another network",
       facts: [
-        "1 tensor has another shape; the first is `e[0].Conv.weight`: the network has [4, 1, 3], the file [2, 1, 3].",
-        "2 tensors are not in the file; the first is `e[1].Conv.offset` [2] (the file has `e[0].Conv.offset`).",
-        "1 tensor of the file has no place in the network; the first is `e[0].Conv.offset` [2].",
+        "`e[0].Conv.weight` has another shape: the network has [4, 1, 3], the file [2, 1, 3].",
+        "`e[1].Conv.offset` [2] is not in the file, which has `e[0].Conv.offset`.",
+        "`head.weight` [9, 9] is not in the file.",
+        "`e[0].Conv.offset` [2] of the file has no place in the network.",
       ],
     })]);
     expect(() => demandFit("best.safetensors", checkpoint, other)).toThrow(Fault);

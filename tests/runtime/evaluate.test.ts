@@ -96,7 +96,7 @@ describe("files", () => {
     cpSync(labels, alone, { recursive: true });
     expect(readdirSync(alone).length).toBe(2);
     expect(evaluate(predictions, alone).classes).toEqual(["0", "1", "2", "3", "4", "5"]);
-    expect(evaluate(predictions, alone, join(sample, "dataset.json")).classes[1]).toBe("bone");
+    expect(evaluate(predictions, alone, { datasetJson: join(sample, "dataset.json") }).classes[1]).toBe("bone");
   });
 });
 
@@ -132,6 +132,25 @@ describe("the command", () => {
     expect(json.metric_per_case[0]?.metrics["3"]?.Dice).toBeNull();
     expect(json.metric_per_case[1]?.metrics["3"]?.Dice).toBe(1);
     expect(err).toContain("warning[W1058]: one prediction has no label: more");
+  });
+  it("with a tolerance measures surfaces in millimetres, in the table and in JSON", async () => {
+    // The labels, one voxel (3 mm) further along the last stored axis: every distance is 0 or 3 mm.
+    const { volume } = readVolume(join(labels, "ct_008.nii.gz"));
+    const moved = Uint8Array.from(volume.data, (_, n) => (n % volume.shape[2] === 0 ? 0 : (volume.data[n - 1] ?? 0)));
+    writeLabels(join(predictions, "ct_008.nii.gz"), moved, volume.stored);
+    const pair = [join(predictions, "ct_008.nii.gz"), join(labels, "ct_008.nii.gz")];
+    const { out } = await run("--json", "--surface", "2.9", ...pair);
+    const { mean } = JSON.parse(out) as { readonly mean: Readonly<Record<string, Readonly<Record<string, number>>>> };
+    expect(mean["1"]?.["HD"]).toBeCloseTo(3, 6);
+    expect(mean["1"]?.["HD95"]).toBeCloseTo(3, 6);
+    expect(mean["1"]?.["ASSD"]).toBeGreaterThan(0.5);
+    expect(mean["1"]?.["ASSD"]).toBeLessThan(3);
+    expect((1 - (mean["1"]?.["NSD"] ?? NaN)) * 3).toBeCloseTo(mean["1"]?.["ASSD"] ?? NaN, 6);
+    const wide = await run("--surface", "3.1", ...pair);
+    expect(wide.out).toMatch(/surfaces +HD mm +HD95 mm +ASSD mm +NSD/);
+    expect(wide.out).toMatch(/bone +3\.0000 +3\.0000 +\d\.\d{4} +1\.0000/);
+    expect((await run(...pair)).out).not.toContain("surfaces");
+    await expect(run("--surface", "-1", ...pair)).rejects.toThrow("millimetres");
   });
   it("needs two operands", async () => {
     await expect(run(predictions)).rejects.toThrow("2 of PREDICTED LABELS are needed, 1 given");

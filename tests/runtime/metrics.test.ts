@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readTensors } from "../../runtime/safetensors.ts";
-import { addCounts, countOverlap, meanScores, scoresOf, summary } from "../../runtime/train/metrics.ts";
+import { addCounts, countOverlap, meanScores, SCORES, scoresOf, summary } from "../../runtime/train/metrics.ts";
 import type { Counts } from "../../runtime/train/metrics.ts";
 
 const golden = process.env["GOLDEN_DIR"] ?? "../shared/golden";
@@ -39,8 +39,8 @@ describe("scores without a denominator", () => {
   it("absent from the prediction", () => expect(scoresOf({ ...none, misses: 5 })).toEqual({ dice: 0, iou: 0, precision: null, recall: 0 }));
   it("absent from the truth", () => expect(scoresOf({ ...none, falseAlarms: 5 })).toEqual({ dice: 0, iou: 0, precision: 0, recall: null }));
   it("are left out of means", () => {
-    expect(meanScores([scoresOf({ ...none, hits: 1 }), scoresOf(none), scoresOf({ ...none, misses: 1 })])).toEqual({ dice: 0.5, iou: 0.5, precision: 1, recall: 0.5 });
-    expect(meanScores([scoresOf(none)]).dice).toBeNull();
+    expect(meanScores(SCORES, [scoresOf({ ...none, hits: 1 }), scoresOf(none), scoresOf({ ...none, misses: 1 })])).toEqual({ dice: 0.5, iou: 0.5, precision: 1, recall: 0.5 });
+    expect(meanScores(SCORES, [scoresOf(none)]).dice).toBeNull();
   });
 });
 

@@ -5,12 +5,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { decide } from "../../runtime/infer/decide.ts";
 import { splitCases } from "../../runtime/train/hold-out.ts";
 import { Interrupt } from "../../runtime/train/interrupt.ts";
 import { appendLog, trimLog } from "../../runtime/train/log.ts";
 import { dialsAt } from "../../runtime/train/loop.ts";
 import { durationText, progressLine, Smoothed } from "../../runtime/train/progress.ts";
-import { argmax, runningScore, validationSeed } from "../../runtime/train/validate.ts";
+import { runningScore, validationSeed } from "../../runtime/train/validate.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -101,7 +102,7 @@ describe("pseudo-Dice", () => {
   it("takes the first of the largest classes", () => {
     // Two samples, three classes, two voxels.
     const logits = Float32Array.of(1, 5, 2, 5, 0, 0, -3, 0, -2, 0, -1, 9);
-    expect([...argmax(logits, 2, 3)]).toEqual([1, 0, 2, 2]);
+    expect([...decide(logits, 2, 3, 3)]).toEqual([1, 0, 2, 2]);
   });
 
   it("runs with a tenth of the new score, on patches of a seed of their own", () => {
