@@ -13,11 +13,20 @@ function unetr(c: Config): string {
   return `UNETR(layers = ${layers}, width = ${width}, hidden = ${hidden}, mlp = ${mlp}, heads = ${heads})`;
 }
 
+function deformUxNet(c: Config): string {
+  const wide = c["offset_mode"] === "paper";
+  return `DeformUXNet(width = ${text(c["feat_size"])}, depth = ${text(c["depths"])}, hidden = ${text(c["hidden_size"])}, wide = ${wide})`;
+}
+
 const single = { head: () => "logits" } as const;
+
+const deform = { file: "nets/deform_uxnet.net", network: "DeformUXNet", of: deformUxNet, names: "nets/deform_uxnet.names", ...single } as const;
 
 const networks: readonly Parity[] = [
   { golden: "dnet", file: "nets/dnet.net", network: "DNet", of: dnet, names: "nets/dnet.names" },
   { golden: "unetr", file: "nets/unetr.net", network: "UNETR", of: unetr, names: "nets/unetr.names", ...single },
+  { golden: "deform-uxnet-code", ...deform },
+  { golden: "deform-uxnet-paper", ...deform },
 ];
 
 let device: Device;

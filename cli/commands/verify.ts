@@ -54,13 +54,16 @@ export const command: Command = define({
     };
     const device = await openDevice(values.adapter === undefined ? {} : { adapter: values.adapter });
     try {
-      const rows = await compare(device, subject);
+      const { rows, nudges } = await compare(device, subject);
       const differs = rows.some((row) => !row.ok);
       const forward = rows.some((row) => !row.ok && /^(eval\.)?out\./.test(row.name));
       const places = forward ? await comparePlaces(device, subject) : undefined;
       progress.done();
-      if (values.json) terminal.print(JSON.stringify({ network: target.name, dump: path, ok: !differs, tensors: rows, modules: places?.rows, unplaced: places?.unplaced }, null, 2));
-      else tell(terminal, rows, places, values.all);
+      if (values.json) terminal.print(JSON.stringify({ network: target.name, dump: path, ok: !differs, nudges, tensors: rows, modules: places?.rows, unplaced: places?.unplaced }, null, 2));
+      else {
+        tell(terminal, rows, places, values.all);
+        if (nudges > 0) terminal.print(`Gradients agree beside a kink: the input was moved by a unit in its last place ${nudges} time${nudges === 1 ? "" : "s"}, for an activation that is zero but for rounding.`);
+      }
       return differs ? exit.fault : exit.done;
     } finally {
       progress.done();

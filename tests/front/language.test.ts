@@ -182,7 +182,7 @@ test("the library's own names are right", () => {
 });
 
 test("every net holds what it says", { timeout: 60_000 }, () => {
-  const nets = ["mednext", "nnunet", "dnet", "sedyconv", "sedy_nnunet", "unetr", "sedy_unetr", "div_attention", "deform_uxnet"];
+  const nets = ["mednext", "nnunet", "dnet", "sedyconv", "sedy_nnunet", "unetr", "sedy_unetr", "div_attention", "div_unetr", "div_espnet", "espnet3d", "div_pipeline", "deform_uxnet"];
   for (const name of nets) {
     const { program, findings } = load(`nets/${name}.net`, reader());
     if (!program) throw new Error(name);
