@@ -70,10 +70,11 @@ function backEnd(draft: Draft, profile: Profile, budget = Infinity): Compiled {
   const lanes = { wanted: profile.lanes };
   current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
   const split = splitReductions(current.roots(), lanes);
-  current = current.through(() => split.tensors).settled();
+  const { draft: arranged, now } = current.through(() => split.tensors).settled().arranged();
+  current = arranged;
   const roots = current.roots();
   const reachable = new Set(ordered(roots));
-  const stored = new Set([...split.stored].filter((t) => reachable.has(t)));
+  const stored = new Set([...split.stored].map(now).filter((t) => reachable.has(t)));
   const bindingsOf = (t: Tensor): number => Math.max(1, Math.ceil(sizeOf(t) / bindingElements(profile)));
   const fused = fuse(roots, stored, profile.maxBindings, bindingsOf);
   for (const f of fused) demandBindings(f, bindingsNeeded(f, bindingsOf), profile);

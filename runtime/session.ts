@@ -6,6 +6,7 @@ import type { Device } from "./device.ts";
 import { dozing } from "./dozing.ts";
 import { checkPlan } from "./plan-check.ts";
 import { allocate, compile, prepare } from "./preparation.ts";
+import { fromMemory, toMemory } from "./order.ts";
 import { firstOrigin, record, rehearse, type Prepared } from "./recording.ts";
 import { startValues } from "./random.ts";
 import { timeDispatches, type DispatchTime } from "./timing.ts";
@@ -76,9 +77,10 @@ export class Session {
   /** Zeroes every buffer, then gives weights and states their first values: a pure function of `seed` and their paths. */
   async initialise(seed: number): Promise<void> {
     await this.#clear();
-    for (const { name, start, slice } of [...this.plan.weights, ...this.plan.states]) {
+    for (const port of [...this.plan.weights, ...this.plan.states]) {
+      const { name, start, slice } = port;
       if (start.kind === "constant" && start.value === 0) continue;
-      upload(this.device, this.#stretch(slice), startValues(start, slice.bytes / 4, seed, name));
+      upload(this.device, this.#stretch(slice), toMemory(port, startValues(start, slice.bytes / 4, seed, name)));
     }
     await this.device.idle(`while the weights of \`${this.plan.name}\` were filled`);
   }
@@ -155,7 +157,9 @@ export class Session {
       const source = from.#states.get(to.name);
       return source === undefined ? [] : [{ to, source }];
     });
-    const pairs = [...weights, ...states].map(({ to, source }) => {
+    const isAlike = ({ to, source }: { to: Port; source: Port }): boolean => String(to.order) === String(source.order);
+    for (const { to } of weights.filter((pair) => !isAlike(pair))) this.setWeights(to.name, await from.readWeights(to.name));
+    const pairs = [...weights, ...states].filter(isAlike).map(({ to, source }) => {
       invariant(source.slice.bytes === to.slice.bytes, () => `\`${to.name}\` is [${to.shape.join(", ")}] in one plan and [${source.shape.join(", ")}] in the other`);
       return { from: from.#stretch(source.slice), to: this.#stretch(to.slice) };
     });
@@ -193,16 +197,17 @@ export class Session {
   }
 
   #put(kind: string, ports: ReadonlyMap<string, Port>, name: string, values: Float32Array): void {
-    const { slice, shape } = find(kind, ports, name);
+    const port = find(kind, ports, name);
+    const { slice, shape } = port;
     invariant(values.byteLength === slice.bytes, () => `${kind} \`${name}\` is [${shape.join(", ")}], ${values.length} values were given`);
     this.device.throwIfLost(`while ${kind} \`${name}\` was written`);
-    upload(this.device, this.#stretch(slice), values);
+    upload(this.device, this.#stretch(slice), toMemory(port, values));
   }
 
   async #get(kind: string, ports: ReadonlyMap<string, Port>, name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { slice } = find(kind, ports, name);
-    const [values] = await this.#downloads.read([this.#stretch(slice)], `while ${kind} \`${name}\` was read`, () => this.#unfinished);
-    return values ?? new Float32Array(0);
+    const port = find(kind, ports, name);
+    const [values] = await this.#downloads.read([this.#stretch(port.slice)], `while ${kind} \`${name}\` was read`, () => this.#unfinished);
+    return fromMemory(port, values ?? new Float32Array(0));
   }
 
   #sendUniforms(): void {

@@ -104,7 +104,7 @@ function how(schedule: Schedule): string {
   if (schedule.strategy === "scatter") return `scatter; in parallel over ${schedule.parallel.map((a) => a.name).join(", ")}`;
   const tile = [...schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
   const unrolled = [...schedule.unrolled].map((a) => a.name).join(", ");
-  return [schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`].filter(Boolean).join("; ");
+  return [schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`, schedule.vector && `fours along ${schedule.vector.name}`].filter(Boolean).join("; ");
 }
 
 function shaderText(c: Compiled, at: Matcher): string {

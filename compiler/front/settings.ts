@@ -30,8 +30,8 @@ export interface DataSettings {
 const vocabulary: Readonly<Record<string, readonly string[]>> = {
   augment: ["rotate", "zoom", "mirror", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "shift", "turn"],
   start: ["load", "upkern", "none"],
-  stop: ["patience"],
-  best: ["validate"],
+  stop: ["patience", "none"],
+  best: ["validate", "none"],
   blend: ["gaussian", "uniform"],
   mirror: ["all", "none"],
   precision: ["half", "single"],
@@ -50,7 +50,7 @@ const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
 const ofData: readonly string[] = ["images", "labels", "folder", "classes", "channels", "spacing", "prepare", "split"];
 
 /** Settings that are understood but not acted on yet. */
-const notYet: ReadonlySet<string> = new Set(["augment", "stop", "best", "precision", "mirror"]);
+const notYet: ReadonlySet<string> = new Set(["augment", "precision", "mirror"]);
 
 /** A statement of a run with the run it stands in; `like` may have brought it from another. */
 export interface Entry {
@@ -199,6 +199,30 @@ export function startSetting(entries: Entries, env: Env): Start | undefined {
     }
   }
   throw fault(env, "N0804", "`start` says which run or file the weights come from", entry.term.span, "", { hint: '`start = load("runs/first")`, `upkern("runs/k3")` or `none`' });
+}
+
+/** The setting `stop`: epochs without a better score after which a run ends; undefined where it is absent. */
+export function patienceSetting(entries: Entries, env: Env): number | undefined {
+  return epochsSetting(entries, "stop", undefined, "`stop = patience(20)`: after 20 epochs without a better pseudo-Dice", env);
+}
+
+/** The setting `best`: epochs between validations, each of which may find the best weights; undefined where it is absent. */
+export function validationSetting(entries: Entries, env: Env): number | undefined {
+  return epochsSetting(entries, "best", "every", "`best = validate(every = 20)`: every 20 epochs", env);
+}
+
+/** A word with one number of epochs, plain or under its name. */
+function epochsSetting(entries: Entries, setting: string, name: string | undefined, hint: string, env: Env): number | undefined {
+  const entry = entries.settings.get(setting);
+  if (!entry) return undefined;
+  const v = settingOf(setting, entry.term, env);
+  if (typeof v === "object" && "name" in v) {
+    if (v.name === "none" && v.args.length === 0 && Object.keys(v.named).length === 0) return undefined;
+    const given = [...v.args, ...Object.entries(v.named).flatMap(([key, value]) => (key === (name ?? "epochs") ? [value] : [undefined]))];
+    const [epochs] = given;
+    if (given.length === 1 && typeof epochs === "number" && Number.isInteger(epochs) && epochs > 0) return epochs;
+  }
+  throw fault(env, "N0804", `\`${setting}\` is a whole number of epochs, at least 1`, entry.term.span, "", { hint });
 }
 
 /**

@@ -16,7 +16,7 @@ import { settle } from "./pointwise.ts";
 import { find } from "./module.ts";
 import { type Program } from "./program.ts";
 import {
-  blendSetting, dataOf, entriesOf, numberSetting, settingOf, sizeSetting, startSetting, unacted, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
+  blendSetting, dataOf, entriesOf, numberSetting, patienceSetting, settingOf, sizeSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
 } from "./settings.ts";
 import { sampleSettings, type SampleSettings } from "./samples.ts";
 import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
@@ -58,6 +58,10 @@ export interface RunSettings {
   readonly samples: SampleSettings;
   /** Whose weights the run begins with; undefined for random ones. */
   readonly start: Start | undefined;
+  /** Epochs without a better score after which the run ends; undefined for never. */
+  readonly patience: number | undefined;
+  /** Epochs between validations; undefined for one after each. */
+  readonly validateEvery: number | undefined;
   /** Settings that are read and checked but not acted on. */
   readonly others: Readonly<Record<string, Setting>>;
 }
@@ -123,7 +127,7 @@ interface Scene {
   readonly set: Readonly<Record<string, string | Value>>;
 }
 
-const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "start", "loss", "optimizer", "target"]);
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "start", "stop", "best", "loss", "optimizer", "target"]);
 
 function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
   const env = newEnv(program.main, world);
@@ -165,7 +169,9 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
     blend: blendSetting(saying("blend"), env),
     samples,
     start: startSetting(entries, env),
-    others: Object.fromEntries(["augment", "stop", "best", "precision", "mirror"].flatMap((k) => {
+    patience: patienceSetting(entries, env),
+    validateEvery: validationSetting(entries, env),
+    others: Object.fromEntries(["augment", "precision", "mirror"].flatMap((k) => {
       const entry = entries.settings.get(k);
       return entry ? [[k, settingOf(k, entry.term, env)]] : [];
     })),
@@ -277,7 +283,8 @@ function trainingOf(scene: Scene, world: World, program: Program, findings: Diag
   const tried = source("w", [1], { span: term.span, path: "w" });
   optimizer.update(tried, tried);
   const rate = optimizer.rate && define("rate", [], asReal(optimizer.rate), { span: term.span, path: "rate" });
-  const outputs: Output[] = [{ name: "loss", tensor: loss }, ...(rate ? [{ name: "rate", tensor: rate }] : [])];
+  const dials = [...world.turned].map(([name, value]): Output => ({ name: `dial/${name}`, tensor: define(`dial/${name}`, [], asReal(value), { span: scene.entries.dials.get(name)?.span ?? run.target.span, path: `dial/${name}` }) }));
+  const outputs: Output[] = [{ name: "loss", tensor: loss }, ...(rate ? [{ name: "rate", tensor: rate }] : []), ...dials];
   const graph = graphOf(settings.network, world, [...inputs, label], outputs);
   findings.push(...idleDials(graph, scene));
   const heads = outputList(value, scene.env, run.target.span);

@@ -142,6 +142,10 @@ function compare(fn: "eq" | "ne" | "lt" | "le", a: Expr, b: Expr): Expr {
   const left = affine(a);
   const right = affine(b);
   const d = combine(right, left, -1); // b - a
+  if (fn === "lt" || fn === "le") {
+    const whole = wholeDigits(fn === "le" ? d : { constant: d.constant - 1, terms: d.terms });
+    if (whole) return compare("le", int(0), build(whole));
+  }
   const range = interval(build(d));
   switch (fn) {
     case "lt": if (range.low > 0) return bool(true); if (range.high <= 0) return bool(false); break;
@@ -162,6 +166,22 @@ function compare(fn: "eq" | "ne" | "lt" | "le", a: Expr, b: Expr): Expr {
   const low = build({ constant: k < 0 ? -k : 0, terms: minus });
   const high = build({ constant: k > 0 ? k : 0, terms: plus });
   return apply(fn, low, high);
+}
+
+/** `unit · high + low` with `0 ≤ low < unit` is negative exactly when `high` is: what decides, where the sum has such digits. */
+function wholeDigits(d: Affine): Affine | undefined {
+  for (const unit of new Set([...d.terms.values()].map(Math.abs).filter((c) => c > 1).sort((a, b) => b - a))) {
+    const high = new Map<Expr, number>();
+    const low = new Map<Expr, number>();
+    for (const [atom, c] of d.terms) {
+      if (c % unit === 0) high.set(atom, c / unit);
+      else low.set(atom, c);
+    }
+    const whole = Math.floor(d.constant / unit);
+    const range = interval(build({ constant: d.constant - whole * unit, terms: low }));
+    if (range.low >= 0 && range.high < unit) return { constant: whole, terms: high };
+  }
+  return undefined;
 }
 
 /** Whether a sum can be zero as far as common factors of its coefficients say. */

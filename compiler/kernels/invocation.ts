@@ -12,7 +12,7 @@ export function unravel(axes: readonly Axis[], id: Local, statements: Statement[
     if (a.extent === 1) continue;
     const number: Value = { kind: "number", value: a.extent, type: "int" };
     const isLast = axes.slice(0, k).every((b) => b.extent === 1);
-    const local: Local = { name: `at${k}_${a.name.replace(/[^A-Za-z]/g, "")}`, type: "int" };
+    const local: Local = { name: `at${k}_${a.name.replace(/[^A-Za-z]/g, "")}`, type: "int", vector: false };
     statements.push({ kind: "let", local, value: isLast ? rest : { kind: "apply", fn: "imod", args: [rest, number], type: "int" } });
     bound.set(a, { kind: "local", local, type: "int" });
     if (!isLast) rest = { kind: "apply", fn: "idiv", args: [rest, number], type: "int" };

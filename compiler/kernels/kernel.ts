@@ -7,9 +7,10 @@ import type { Tensor } from "../ir/graph.ts";
 export type Schedule =
   /**
    * One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and
-   * runs its reductions serially, those along `unrolled` written out.
+   * runs its reductions serially, those along `unrolled` written out. Four points along `vector`, an axis of the root or of
+   * its reductions, are computed side by side; a tile counts them as one.
    */
-  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis> }
+  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis>; readonly vector: Axis | undefined }
   /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
   | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] };
 

@@ -3,10 +3,11 @@
 import type { Primitive, Type } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 
-/** A variable of the shader; its name is unique in the kernel. */
+/** A variable of the shader; its name is unique in the kernel. `vector` ones hold four values side by side. */
 export interface Local {
   readonly name: string;
   readonly type: Type;
+  readonly vector: boolean;
 }
 
 export type Value =
@@ -14,8 +15,12 @@ export type Value =
   | { readonly kind: "local"; readonly local: Local; readonly type: Type }
   /** `idiv` and `imod` truncate, as the hardware does: their first argument is never negative here. */
   | { readonly kind: "apply"; readonly fn: Primitive; readonly args: readonly Value[]; readonly type: Type }
-  /** Element `at` of a tensor's row-major storage. */
-  | { readonly kind: "load"; readonly from: Tensor; readonly at: Value; readonly type: Type }
+  /** Element `at` of a tensor's row-major storage; of a vector load, the `at`-th four. */
+  | { readonly kind: "load"; readonly from: Tensor; readonly at: Value; readonly type: Type; readonly vector: boolean }
+  /** Four values as a vector. */
+  | { readonly kind: "pack"; readonly parts: readonly Value[]; readonly type: Type }
+  /** One of a vector's four values. */
+  | { readonly kind: "part"; readonly of: Value; readonly lane: number; readonly type: Type }
   | { readonly kind: "uniform"; readonly name: string; readonly type: Type }
   | { readonly kind: "draw"; readonly site: number; readonly at: Value; readonly type: Type };
 
@@ -26,7 +31,7 @@ export type Statement =
   | { readonly kind: "let"; readonly local: Local; readonly value: Value }
   | { readonly kind: "var"; readonly local: Local; readonly value: Value }
   | { readonly kind: "set"; readonly local: Local; readonly value: Value }
-  | { readonly kind: "store"; readonly into: Tensor; readonly at: Value; readonly value: Value }
+  | { readonly kind: "store"; readonly into: Tensor; readonly at: Value; readonly value: Value; readonly vector: boolean }
   /** Adds a whole number, given as a real, to an element that others add to at the same time. */
   | { readonly kind: "add"; readonly into: Tensor; readonly at: Value; readonly value: Value };
 
@@ -45,6 +50,57 @@ export interface Loops {
   readonly draws: boolean;
 }
 
+/** Whether a value is four values side by side. A scalar among vectors counts for each of the four. */
+export function isVector(v: Value): boolean {
+  switch (v.kind) {
+    case "local": return v.local.vector;
+    case "load": return v.vector;
+    case "pack": return true;
+    case "apply": return v.args.some(isVector);
+    case "number": case "uniform": case "draw": case "part": return false;
+    default: return v satisfies never;
+  }
+}
+
+/** The tensors of which four elements are loaded or stored in one go. */
+export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
+  const found = new Set<Tensor>();
+  const seen = new Set<Value>();
+  const look = (v: Value): void => {
+    if (seen.has(v)) return;
+    seen.add(v);
+    switch (v.kind) {
+      case "load":
+        if (v.vector) found.add(v.from);
+        return look(v.at);
+      case "apply": return v.args.forEach(look);
+      case "pack": return v.parts.forEach(look);
+      case "part": return look(v.of);
+      case "draw": return look(v.at);
+      case "number": case "local": case "uniform": return;
+      default: return v satisfies never;
+    }
+  };
+  const go = (list: readonly Statement[]): void => {
+    for (const s of list) {
+      switch (s.kind) {
+        case "for": go(s.body); break;
+        case "if": look(s.test); go(s.body); break;
+        case "let": case "var": case "set": look(s.value); break;
+        case "store":
+          if (s.vector) found.add(s.into);
+          look(s.at);
+          look(s.value);
+          break;
+        case "add": look(s.at); look(s.value); break;
+        default: s satisfies never;
+      }
+    }
+  };
+  go(loops.body);
+  return found;
+}
+
 /** Loops as indented text, for people. */
 export function printLoops(loops: Loops): string {
   const lines = [`${loops.name}: ${loops.invocations} invocations`];
@@ -57,7 +113,7 @@ export function printLoops(loops: Loops): string {
         case "var": lines.push(`${indent}var ${s.local.name} = ${printValue(s.value)}`); break;
         case "set": lines.push(`${indent}${s.local.name} <- ${printValue(s.value)}`); break;
         case "add": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] +<- ${printValue(s.value)}`); break;
-        case "store": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] <- ${printValue(s.value)}`); break;
+        case "store": lines.push(`${indent}${s.into.name}[${s.vector ? "4 at " : ""}${printValue(s.at)}] <- ${printValue(s.value)}`); break;
       }
     }
   };
@@ -70,7 +126,9 @@ function printValue(v: Value): string {
     case "number": return String(v.value);
     case "local": return v.local.name;
     case "uniform": return v.name;
-    case "load": return `${v.from.name}[${printValue(v.at)}]`;
+    case "load": return `${v.from.name}[${v.vector ? "4 at " : ""}${printValue(v.at)}]`;
+    case "pack": return `(${v.parts.map(printValue).join(", ")})`;
+    case "part": return `${printValue(v.of)}.${v.lane}`;
     case "draw": return `draw(${v.site}, ${printValue(v.at)})`;
     case "apply": return `${v.fn}(${v.args.map(printValue).join(", ")})`;
   }

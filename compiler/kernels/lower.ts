@@ -1,13 +1,13 @@
 // Kernel to loops: every value is computed once, in the outermost scope where its axes are bound.
 
-import { affine, build, type Affine } from "../ir/affine.ts";
-import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
-import type { Tensor } from "../ir/graph.ts";
+import { affine, build, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
+import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce, type Type } from "../ir/expr.ts";
+import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
-import { walk } from "../ir/rewrite.ts";
-import type { Local, Statement, Value } from "./loops.ts";
+import { substitute, walk } from "../ir/rewrite.ts";
+import { isVector, type Local, type Statement, type Value } from "./loops.ts";
 
 interface Scope {
   readonly binds: ReadonlySet<Axis>;
@@ -26,15 +26,29 @@ export class Lowering {
   readonly dials = new Set<string>();
   draws = false;
 
+  /** The axis of four points that are computed side by side, as vectors. */
+  readonly #lane: Axis | undefined;
+
   /** `bound` are the axes that have values outside every loop. */
-  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[]) {
+  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[], lane?: Axis) {
     const memo = new Map<Expr, Value>();
     for (const [axis, value] of bound) memo.set(index(axis), value);
-    this.#scopes = [{ binds: new Set(bound.keys()), statements, memo, holds: new Set() }];
+    if (lane) memo.set(index(lane), { kind: "pack", parts: [0, 1, 2, 3].map((value) => ({ kind: "number", value, type: "int" })), type: "int" });
+    this.#scopes = [{ binds: new Set([...bound.keys(), ...(lane ? [lane] : [])]), statements, memo, holds: new Set() }];
+    this.#lane = lane;
   }
 
-  local(prefix: string, type: Local["type"]): Local {
-    return { name: `${prefix === "_" ? "k_" : prefix}${this.#names++}`, type };
+  local(prefix: string, type: Local["type"], vector = false): Local {
+    return { name: `${prefix === "_" ? "k_" : prefix}${this.#names++}`, type, vector };
+  }
+
+  #isLaned(e: Expr): boolean {
+    return this.#lane !== undefined && e.free.has(this.#lane);
+  }
+
+  /** What an expression is at each of the four points. */
+  #apart(e: Expr): readonly Expr[] {
+    return [0, 1, 2, 3].map((i) => substitute(e, new Map([[this.#lane as Axis, int(i)]]), true));
   }
 
   /** Reductions over the same axes that stand side by side in these expressions run in one nest of loops. */
@@ -44,7 +58,7 @@ export class Lowering {
     const nested = new Set<Expr>();
     for (const e of expressions) {
       walk(e, (x) => {
-        if (x.kind !== "reduce") return;
+        if (x.kind !== "reduce" || x.over[0] === this.#lane) return;
         const key = x.over.map((a) => a.id).join();
         const list = byAxes.get(key);
         if (list) list.push(x);
@@ -101,7 +115,7 @@ export class Lowering {
 
   #keep(value: Value, prefix = "v"): Value {
     if (value.kind === "number" || value.kind === "local" || value.kind === "uniform") return value;
-    const local = this.local(prefix, value.type);
+    const local = this.local(prefix, value.type, isVector(value));
     this.#top().statements.push({ kind: "let", local, value });
     return { kind: "local", local, type: value.type };
   }
@@ -114,9 +128,14 @@ export class Lowering {
         return { kind: "uniform", name: e.dial.name, type: "real" };
       case "draw":
         this.draws = true;
+        if (this.#isLaned(e)) return this.#keep({ kind: "pack", parts: this.#apart(e).map((x) => this.value(x)), type: "real" });
         return this.#keep({ kind: "draw", site: e.site, at: this.value(e.at), type: "real" });
       case "read": return this.#read(e);
       case "apply":
+        // What has no vectors of its own is computed one by one.
+        if (e.fn === "real" && e.args[0]?.type === "wide" && this.#isLaned(e)) {
+          return this.#keep({ kind: "pack", parts: this.#apart(e).map((x) => this.value(x)), type: "real" });
+        }
         if (e.type === "int" && (e.fn === "add" || e.fn === "sub" || e.fn === "neg" || e.fn === "mul")) {
           const sum = affine(e);
           if (!sum.terms.has(e)) return this.#sum(sum);
@@ -169,12 +188,44 @@ export class Lowering {
     const at = r.outside !== "edge" ? r.at
       : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
     const flat = at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(extent(k)))), e)), int(0));
-    const load = (): Value => ({ kind: "load", from: r.tensor, at: this.value(flat), type: r.type });
+    const load = (): Value => this.#load(r.tensor, flat);
     const open = r.outside === "zero" || r.outside === "lowest" ? this.#unproven(insideConditions(r)) : [];
     if (open.length === 0) return this.#keep(load());
     const test = this.value(open.reduce((a, b) => apply("and", a, b)));
     const otherwise: Value = { kind: "number", value: r.outside === "zero" ? 0 : reduceIdentity("max"), type: r.type };
     return this.#keep({ kind: "apply", fn: "select", args: [test, load(), otherwise], type: r.type });
+  }
+
+  /** An element of a tensor's storage, or four: in one go where they lie side by side and begin at a multiple of four. */
+  #load(from: Tensor, flat: Expr): Value {
+    const four = this.#fours(flat, from.type);
+    if (four) return { kind: "load", from, at: this.value(four), type: from.type, vector: true };
+    if (!this.#isLaned(flat)) return { kind: "load", from, at: this.value(flat), type: from.type, vector: false };
+    // A place that is known to lie outside is never used; WGSL refuses to load it.
+    const isNowhere = (at: Expr): boolean => at.kind === "number" && (at.value < 0 || at.value >= sizeOf(from));
+    const parts = this.#apart(flat).map((at): Value => (isNowhere(at) ? { kind: "number", value: 0, type: from.type }
+      : { kind: "load", from, at: this.value(at), type: from.type, vector: false }));
+    return { kind: "pack", parts, type: from.type };
+  }
+
+  /** Which four of a tensor's storage the four points lie in, where they are all of them in order. */
+  #fours(flat: Expr, of: Type): Expr | undefined {
+    if (!this.#lane || of === "wide") return undefined;
+    const sum = affine(flat);
+    if (coefficient(sum, this.#lane) !== 1) return undefined;
+    const rest = without(sum, index(this.#lane));
+    return [rest.constant, ...rest.terms.values()].every((c) => c % 4 === 0) ? build(scaled(rest, 1 / 4)) : undefined;
+  }
+
+  /** Stores a value at an element of a tensor, or its four values at theirs. */
+  store(into: Tensor, flat: Expr, value: Value): void {
+    const put = (at: Value, what: Value, vector: boolean): void => {
+      this.#top().statements.push({ kind: "store", into, at, value: what, vector });
+    };
+    if (!this.#isLaned(flat)) return put(this.value(flat), value, false);
+    const four = this.#fours(flat, into.type);
+    if (four) return put(this.value(four), value, true);
+    this.#apart(flat).forEach((at, lane) => put(this.value(at), isVector(value) ? { kind: "part", of: value, lane, type: value.type } : value, false));
   }
 
   #unproven(tests: readonly Expr[]): readonly Expr[] {
@@ -194,24 +245,26 @@ export class Lowering {
 
   /** Lowers a reduction, and with it those that share its loops. Leaves the accumulators in the memo of the current scope. */
   #reduction(e: Reduce): Value {
+    if (this.#lane && e.over[0] === this.#lane) return this.#across(e);
     const depth = this.#scopes.length - 1;
     const members = (this.#groups.get(e) ?? [e]).filter((m) => m === e || (this.#home(m.free) === depth && !this.#top().memo.has(m)));
     const scope = this.#top();
     const sums = members.map((m) => {
-      const local = this.local("sum", m.type);
+      const local = this.local("sum", m.type, this.#isLaned(m));
       scope.statements.push({ kind: "var", local, value: { kind: "number", value: reduceIdentity(m.by), type: m.type } });
       return local;
     });
-    const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])]);
+    const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])].filter((t) => !this.#isLaned(t)));
     const common = (tests[0] as readonly Expr[]).filter((t) => tests.every((list) => list.includes(t)));
     this.#loops(e.over, common, () => {
       members.forEach((m, i) => {
-        const own = (tests[i] as readonly Expr[]).filter((t) => !common.includes(t));
+        // What only some of the neighbours must pass is left to their loads, which then stay shared.
+        const own = m.where.filter((t) => !this.#isLaned(t) && !common.includes(t));
         this.#guarded(own, () => {
           const local = sums[i] as Local;
           const before: Value = { kind: "local", local, type: local.type };
           const fn = m.by === "sum" ? "add" : m.by === "prod" ? "mul" : m.by;
-          const value: Value = { kind: "apply", fn, args: [before, this.value(m.body)], type: local.type };
+          const value: Value = { kind: "apply", fn, args: [before, this.#masked(m)], type: local.type };
           this.#top().statements.push({ kind: "set", local, value });
         });
       });
@@ -221,6 +274,24 @@ export class Lowering {
       scope.memo.set(m, { kind: "local", local, type: local.type });
     });
     return scope.memo.get(e) as Value;
+  }
+
+  /** The body of a reduction, neutral at those of the four points that its tests leave out. */
+  #masked(m: Reduce): Value {
+    const masks = m.where.filter((t) => this.#isLaned(t));
+    if (masks.length === 0) return this.value(m.body);
+    const neutral: Value = { kind: "number", value: reduceIdentity(m.by), type: m.type };
+    return { kind: "apply", fn: "select", args: [this.value(masks.reduce((a, b) => apply("and", a, b))), this.value(m.body), neutral], type: m.type };
+  }
+
+  /** A reduction over the four points themselves. */
+  #across(e: Reduce): Value {
+    const fn = e.by === "sum" ? "add" : e.by === "prod" ? "mul" : e.by;
+    const of = this.#keep(this.value(e.body));
+    const parts = [0, 1, 2, 3].map((lane): Value => (isVector(of) ? { kind: "part", of, lane, type: e.type } : of));
+    const total = this.#keep(parts.reduce((a, b) => ({ kind: "apply", fn, args: [a, b], type: e.type })));
+    this.#top().memo.set(e, total);
+    return total;
   }
 
   /** Nested loops; every test stands as far out as its axes allow. */

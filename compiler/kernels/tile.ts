@@ -1,21 +1,25 @@
 // Chooses what one invocation computes: a tile of points, and which short loops are written out, by the loads it saves.
 
-import { affine } from "../ir/affine.ts";
-import { index, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
+import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
+import { index, read, type Axis, type Expr, type Read, type Reduce, type Type } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
+import { interval } from "../ir/interval.ts";
 import { readsOf, walk } from "../ir/rewrite.ts";
+import { invariant } from "../report/diagnostic.ts";
 import type { Lanes } from "./kernel.ts";
+import { four } from "./vector.ts";
 
 /** Most accumulators an invocation keeps. */
-const registers = 16;
+const registers = 32;
 /** Most products written out in the body of the innermost loop: more only cost compile time. */
 const longest = 96;
-/** Costs in multiplications: a load, the test of a view, one turn of a loop. */
-const cost = { load: 3, view: 3, turn: 5 };
+/** Costs in multiplications: a load of one element and of four side by side, the test of a view, one turn of a loop. */
+const cost = { load: 3, row: 7, view: 3, turn: 5 };
 
 export interface Tile {
   readonly tile: ReadonlyMap<Axis, number>;
   readonly unrolled: ReadonlySet<Axis>;
+  readonly vector: Axis | undefined;
 }
 
 export const pointsOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
@@ -23,37 +27,71 @@ export const pointsOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.va
 /** Tiles divide their extents, so no point needs a test of its own. */
 export function chooseTile(root: Tensor, body: Expr, lanes: Lanes): Tile {
   const leaves = leafReductions(body);
-  const none: Tile = { tile: new Map(), unrolled: new Set() };
-  if (leaves.length === 0) return { ...none, tile: neighbours(root, lanes) };
-  const wide = root.axes.filter((a) => a.extent > 1).flatMap((a) => widths(a).map((w): [Axis, number] => [a, w]));
+  const touched = readsOf(body).map(touch);
+  if (leaves.length === 0) return neighbours(root, touched, lanes);
+  const store = touchOf(root);
+  const vectors = [undefined, ...vectorAxes([...root.axes, ...leaves.flatMap((l) => l.reduce.over)], [...touched, store])];
+  let best: Tile & { readonly price: number } = { tile: new Map(), unrolled: new Set(), vector: undefined, price: Infinity };
+  for (const vector of vectors) {
+    const isOut = vector !== undefined && root.axes.includes(vector);
+    if (isOut && sizeOf(root) / four < lanes.wanted) continue;
+    const fitting = tilesOf(root, isOut ? vector : undefined, lanes);
+    const store4 = vector === undefined || !isOut ? cost.load : (priceOfLoad(store, vector) / four);
+    for (const unrolled of unrollings(leaves)) {
+      if (vector && unrolled.has(vector)) continue;
+      for (const tile of fitting) {
+        const price = store4 + leaves.reduce((sum, leaf) => sum + priceOf(leaf, tile, unrolled, vector, isOut), 0);
+        if (price < best.price * 0.98) best = { tile, unrolled, vector, price };
+      }
+    }
+  }
+  return best;
+}
+
+/** Axes along which fours can be loaded or stored in one go somewhere. */
+function vectorAxes(axes: readonly Axis[], touched: readonly Touch[]): readonly Axis[] {
+  return [...new Set(axes)].filter((a) => a.extent % four === 0 && touched.some((t) => isRow(t, a)));
+}
+
+function tilesOf(root: Tensor, vector: Axis | undefined, lanes: Lanes): readonly ReadonlyMap<Axis, number>[] {
+  const each = vector ? four : 1;
+  const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
+  const wide = root.axes.filter((a) => extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
   const tiles: ReadonlyMap<Axis, number>[] = [new Map()];
   for (const [a, w] of wide) {
     tiles.push(new Map([[a, w]]));
-    for (const [b, v] of wide) if (b.id > a.id && v * w <= registers) tiles.push(new Map([[a, w], [b, v]]));
+    for (const [b, v] of wide) if (b.id > a.id && v * w * each <= registers) tiles.push(new Map([[a, w], [b, v]]));
   }
-  const fitting = tiles.filter((t) => pointsOf(t) === 1 || (pointsOf(t) <= registers && sizeOf(root) / pointsOf(t) >= lanes.wanted));
-  let best = { ...none, price: Infinity };
-  for (const unrolled of unrollings(leaves)) {
-    for (const tile of fitting) {
-      const price = leaves.reduce((sum, leaf) => sum + priceOf(leaf, tile, unrolled), 0);
-      if (price < best.price * 0.98) best = { tile, unrolled, price };
-    }
-  }
-  return { tile: best.tile, unrolled: best.unrolled };
+  return tiles.filter((t) => pointsOf(t) === 1 || (pointsOf(t) * each <= registers && sizeOf(root) / (pointsOf(t) * each) >= lanes.wanted));
 }
 
-/** Without reductions, a few neighbours an invocation: their indices share most of their arithmetic. */
-function neighbours(root: Tensor, lanes: Lanes): ReadonlyMap<Axis, number> {
+/** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
+function neighbours(root: Tensor, touched: readonly Touch[], lanes: Lanes): Tile {
+  const all = [touchOf(root), ...touched];
+  const price = (a: Axis): number => all.reduce((sum, t) => sum + priceOfLoad(t, a), 0);
+  const [vector] = sizeOf(root) / four < lanes.wanted ? [] : [...vectorAxes(root.axes, all)].sort((a, b) => price(a) - price(b));
+  if (vector && price(vector) < four * cost.load * all.length) return { tile: new Map(), unrolled: new Set(), vector };
   const axis = [...root.axes].reverse().find((a) => a.extent > 1);
   const width = axis && [4, 3, 2].find((w) => axis.extent % w === 0 && sizeOf(root) / w >= 16 * lanes.wanted);
-  return axis && width ? new Map([[axis, width]]) : new Map();
+  return { tile: axis && width ? new Map([[axis, width]]) : new Map(), unrolled: new Set(), vector: undefined };
 }
 
 /** A reduction without another inside, and what matters of its reads. */
 interface Leaf {
   readonly reduce: Reduce;
-  readonly reads: readonly { readonly viewed: boolean; readonly dimensions: readonly Dimension[]; readonly axes: ReadonlySet<Axis> }[];
+  readonly reads: readonly Touch[];
   readonly work: number;
+}
+
+/** What matters of a read. */
+interface Touch {
+  /** Which of its indices may lie outside. */
+  readonly viewed: readonly boolean[];
+  readonly dimensions: readonly Dimension[];
+  readonly axes: ReadonlySet<Axis>;
+  /** The place in row-major storage; undefined where it is clamped. */
+  readonly flat: Affine | undefined;
+  readonly type: Type;
 }
 
 /** How one index of a read moves with each axis; undefined for an axis it depends on in another way. */
@@ -70,10 +108,40 @@ function leafReductions(body: Expr): readonly Leaf[] {
       if (y.kind === "apply" && y.type === "real") work++;
     });
     if (nested) return;
-    const reads = readsOf(x.body).map((r) => ({ viewed: r.outside !== "never", dimensions: dimensionsOf(r), axes: r.free }));
+    const reads = readsOf(x.body).map(touch);
     found.push({ reduce: x, reads, work: Math.max(1, work) });
   });
   return found;
+}
+
+/** What matters of storing a tensor. */
+function touchOf(root: Tensor): Touch {
+  const whole = read(root, root.axes.map(index));
+  invariant(whole.kind === "read", () => `${root.name} is not read`);
+  return touch(whole);
+}
+
+function touch(r: Read): Touch {
+  let flat: Affine = { constant: 0, terms: new Map() };
+  r.at.forEach((e, k) => {
+    flat = combine(affine(e), flat, (r.tensor.axes[k] as Axis).extent);
+  });
+  const viewed = r.at.map((e, k) => {
+    const range = interval(e);
+    return r.outside !== "never" && (range.low < 0 || range.high >= (r.tensor.axes[k] as Axis).extent);
+  });
+  return { viewed, dimensions: dimensionsOf(r), axes: r.free, flat: r.outside === "edge" ? undefined : flat, type: r.tensor.type };
+}
+
+/** Whether four points along an axis that begin at a multiple of four are four elements side by side. */
+function isRow(t: Touch, a: Axis): boolean {
+  if (!t.flat || t.type === "wide" || coefficient(t.flat, a) !== 1 || t.flat.constant % four !== 0) return false;
+  return [...t.flat.terms].every(([atom, c]) => atom === index(a) || c % four === 0);
+}
+
+/** The cost of what a read needs for four points along an axis. */
+function priceOfLoad(t: Touch, a: Axis): number {
+  return !t.axes.has(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
 }
 
 function dimensionsOf(r: Read): readonly Dimension[] {
@@ -85,9 +153,9 @@ function dimensionsOf(r: Read): readonly Dimension[] {
   });
 }
 
-function widths(a: Axis): number[] {
-  const all = [2, 4, 8].filter((w) => a.extent % w === 0);
-  return all.length > 0 ? all : [3, 5, 7].filter((w) => a.extent % w === 0);
+function widths(extent: number): number[] {
+  const all = [2, 4, 8].filter((w) => extent % w === 0);
+  return all.length > 0 ? all : [3, 5, 7].filter((w) => extent % w === 0);
 }
 
 function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
@@ -107,25 +175,46 @@ function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
 }
 
 /** The cost of a leaf per point of the root. */
-function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>): number {
+function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>, vector: Axis | undefined, isOut: boolean): number {
+  const isIn = vector !== undefined && leaf.reduce.over.includes(vector);
+  const side = isOut || isIn ? four : 1;
   const written = leaf.reduce.over.filter((a) => unrolled.has(a));
-  const turns = leaf.reduce.over.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1);
+  const turns = leaf.reduce.over.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (isIn ? four : 1);
   const points = pointsOf(tile);
   const copies = written.reduce((n, a) => n * a.extent, points);
-  if (copies > longest && copies > 1) return Infinity;
+  if (copies * side > longest && copies > 1) return Infinity;
   let loads = 0;
   const spread = new Map<Axis, number>([...tile, ...written.map((a): [Axis, number] => [a, a.extent])]);
-  for (const r of leaf.reads) loads += distinct(r, spread) * (cost.load + (r.viewed ? cost.view : 0));
+  for (const r of leaf.reads) {
+    const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector);
+    loads += distinct(r, spread) * (one + tested(r, tile, written) * cost.view);
+  }
   // A test that differs between the points of a tile cannot stand outside the loop.
   const tests = leaf.reduce.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
-  return (turns * (loads + tests + copies * leaf.work + (turns > 1 ? cost.turn : 0))) / points;
+  return (turns * (loads + tests + copies * side * leaf.work + (turns > 1 ? cost.turn : 0))) / (points * (isOut ? four : 1));
+}
+
+/**
+ * The share of a read's loads that need a test of their own. One that all points of a tile have in common stands outside; where
+ * neighbouring points meet neighbouring taps, only the outermost can lie outside.
+ */
+function tested(r: Touch, tile: ReadonlyMap<Axis, number>, written: readonly Axis[]): number {
+  let free = 1;
+  r.dimensions.forEach((moves, k) => {
+    if (!r.viewed[k]) return;
+    const points = [...moves.keys()].reduce((n, a) => n * (tile.get(a) ?? 1), 1);
+    const taps = written.reduce((n, a) => (moves.has(a) ? n * a.extent : n), 1);
+    if (taps > 1) free *= points > 1 ? points / (points + taps - 1) : 0;
+    else if (points > 1) free = 0;
+  });
+  return 1 - free;
 }
 
 /**
  * How many different elements a read touches over the points of a tile and the turns written out. Axes that move one index
  * by the same step overlap (`t + k`); all others multiply.
  */
-function distinct(r: Leaf["reads"][number], spread: ReadonlyMap<Axis, number>): number {
+function distinct(r: Touch, spread: ReadonlyMap<Axis, number>): number {
   let count = 1;
   const met = new Set<Axis>();
   for (const [a, w] of spread) {

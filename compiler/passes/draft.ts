@@ -2,8 +2,9 @@
 
 import type { Graph, Tensor, TrainingGraph } from "../ir/graph.ts";
 import { shapeOf } from "../ir/graph.ts";
-import type { Job } from "../plan/assemble.ts";
+import type { Job, Ordered } from "../plan/assemble.ts";
 import { pack, stretches } from "../plan/layout.ts";
+import { arrange } from "./arrange.ts";
 import { differentiate } from "./differentiate.ts";
 import { copyOf, optimise } from "./optimise.ts";
 import { separate } from "./separate.ts";
@@ -51,6 +52,34 @@ export class Draft {
     const updates = this.#job.updates.map((u) => ({ ...u, next: own(u.next) }));
     const outputs = this.#job.outputs.map((o) => ({ ...o, tensor: o.tensor.body ? o.tensor : copyOf(o.tensor, o.name) }));
     return new Draft({ ...this.#job, packs, updates, outputs }, gradients);
+  }
+
+  /** Every value with its best axis innermost. Ports keep the order of their axes, but for weights and what goes with them. */
+  arranged(): { readonly draft: Draft; readonly now: (t: Tensor) => Tensor } {
+    const job = this.#job;
+    const isWeight = new Set(job.weights.map((w) => w.tensor));
+    const [weights, gradients] = [true, false].map((wanted) =>
+      job.packs.filter((p) => p.parts.some((x) => isWeight.has(x.tensor)) === wanted).flatMap((p) => p.parts.map((x) => x.tensor))) as [Tensor[], Tensor[]];
+    const kept = new Set(gradients);
+    const fixed = new Set([
+      ...job.outputs.map((o) => o.tensor), ...job.inputs, ...job.states.map((s) => s.tensor), ...job.packs.map((p) => p.flat),
+      ...job.updates.flatMap((u) => [u.now, u.next]),
+    ].filter((t) => !kept.has(t)));
+    const alike = weights.map((w, i) => [w, ...gradients.slice(i, i + 1)]);
+    const { tensors, orders } = arrange(this.roots(), { fixed, alike });
+    const now = (t: Tensor): Tensor => tensors.get(t) ?? t;
+    const draft = this.#renamed(now);
+    const orderOf = new Map(job.weights.map((w) => [w.path, orders.get(w.tensor)]));
+    const ordered = <T extends object>(port: T, path: string): T & Ordered => {
+      const order = orderOf.get(path);
+      return order ? { ...port, order } : port;
+    };
+    const arrangedJob: Job = {
+      ...draft.#job,
+      weights: job.weights.map((w) => ordered({ ...w, tensor: now(w.tensor) }, w.path)),
+      memories: job.memories.map((m) => ordered(m, m.path.split("/").slice(2).join("/"))),
+    };
+    return { draft: new Draft(arrangedJob, draft.#first), now };
   }
 
   #renamed(now: (t: Tensor) => Tensor): Draft {

@@ -1,8 +1,9 @@
 // Keeps a step within a budget of memory: values are given up early, and clones of their definitions make them again later.
 
 import { read, type Expr } from "../ir/expr.ts";
+import { flopsOf } from "../ir/flops.ts";
 import { define, shapeOf, sizeOf, type Tensor } from "../ir/graph.ts";
-import { mapReads, readsOf, walk } from "../ir/rewrite.ts";
+import { mapReads, readsOf } from "../ir/rewrite.ts";
 import { assign, type Life } from "../plan/memory.ts";
 import { bytesOf, type Storage } from "../plan/storage.ts";
 import { Player, type Timeline, type Value } from "../plan/timeline.ts";
@@ -65,21 +66,6 @@ function valuesOf(order: readonly Definition[], { own, atEnd, overwrites }: Stor
       atEnd: atEnd.has(root),
     };
   });
-}
-
-/** Scalar operations on reals that computing a definition takes, each in the outermost loop that knows its axes. */
-function flopsOf(root: Tensor, body: Expr): number {
-  const points = sizeOf(root);
-  const own = new Set(root.axes);
-  let total = 0;
-  walk(body, (e) => {
-    if (e.type !== "real" || (e.kind !== "apply" && e.kind !== "reduce")) return;
-    let times = points;
-    for (const a of e.free) if (!own.has(a)) times *= a.extent;
-    if (e.kind === "reduce") for (const a of e.over) times *= a.extent;
-    total += times;
-  });
-  return total;
 }
 
 /** Bytes of the buffers that transient values share. */

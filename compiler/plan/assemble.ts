@@ -1,29 +1,36 @@
 // Kernels to a plan: buffers, bindings, shaders shared by equal text, steps in order, and the named ports.
 
+import { flopsOf } from "../ir/flops.ts";
 import { walk } from "../ir/rewrite.ts";
 import { shapeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
 import type { Kernel } from "../kernels/kernel.ts";
-import type { Loops } from "../kernels/loops.ts";
+import { vectorsOf, type Loops } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { lineColumn } from "../source.ts";
 import { emit, type Binding } from "../wgsl/emit.ts";
 import type { Pack } from "./layout.ts";
 import { assign } from "./memory.ts";
-import type { BufferSpec, Kept, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
+import { phasesOf } from "./phases.ts";
+import type { BufferSpec, Cost, Kept, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
 import { bytesOf, type Storage } from "./storage.ts";
+
+/** What lies in memory with its axes in another order than it has by its name: the declared axis at each place. */
+export interface Ordered {
+  readonly order?: readonly number[];
+}
 
 /** What a plan is made from, besides its kernels. */
 export interface Job {
   readonly name: string;
   readonly inputs: readonly Tensor[];
-  readonly weights: readonly Weight[];
+  readonly weights: readonly (Weight & Ordered)[];
   readonly states: readonly { readonly path: string; readonly tensor: Tensor; readonly start: Start }[];
   readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
   readonly packs: readonly Pack[];
   /** Values replaced by the step: the kernel of `next` writes where `now` lies. */
   readonly updates: readonly { readonly now: Tensor; readonly next: Tensor }[];
   /** Parts of flat values that are ports of their own. */
-  readonly memories: readonly { readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[] }[];
+  readonly memories: readonly ({ readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[] } & Ordered)[];
 }
 
 /** Kernels come in the order in which they run. */
@@ -80,6 +87,7 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   });
 
   const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
+  const phases = phasesOf(job, kernels.map((k) => k.kernel));
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
   const steps: Step[] = kernels.flatMap(({ kernel, loops }) => {
@@ -94,7 +102,10 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
       shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access }) - 1;
       byText.set(key, shader);
     }
-    const dispatch: Step = { kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups, origin: provenance(kernel.root.origin) };
+    const dispatch: Step = {
+      kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups,
+      phase: phases.get(kernel.root) ?? "forward", cost: costOf(kernel, loops), origin: provenance(kernel.root.origin),
+    };
     return loops.adds ? [{ kind: "clear", slice: slices.get(kernel.root) as Slice }, dispatch] : [dispatch];
   });
   for (const u of job.updates) {
@@ -107,16 +118,29 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   for (const m of job.memories) {
     const whole = slices.get(m.flat) as Slice;
     const bytes = m.shape.reduce((n, e) => n * e, 1) * 4;
-    kept.push({ name: m.path, shape: m.shape, slice: { buffer: whole.buffer, offset: m.offset * 4, bytes }, start: { kind: "constant", value: 0 } });
+    const slice = { buffer: whole.buffer, offset: m.offset * 4, bytes };
+    kept.push({ name: m.path, shape: m.shape, slice, start: { kind: "constant", value: 0 }, ...inOrder(m) });
   }
   return {
     name: job.name, buffers, shaders, steps, uniforms, uniformBytes: Math.ceil((uniforms.length * 4) / 16) * 16,
     inputs: job.inputs.map((t) => port(t.name, t)),
     outputs: job.outputs.map((o) => port(o.name, o.tensor)),
-    weights: job.weights.map((w) => ({ ...port(w.path, w.tensor), start: w.start })),
+    weights: job.weights.map((w) => ({ ...port(w.path, w.tensor), shape: declared(shapeOf(w.tensor), w.order), start: w.start, ...inOrder(w) })),
     states: kept,
     bytes: buffers.reduce((n, b) => n + b.bytes, 0),
   };
+}
+
+const inOrder = ({ order }: Ordered): Ordered => (order ? { order } : {});
+
+/** The declared shape of what has this shape in memory. */
+function declared(shape: readonly number[], order: readonly number[] | undefined): readonly number[] {
+  if (!order) return shape;
+  return shape.map((_, axis) => shape[order.indexOf(axis)] as number);
+}
+
+function costOf({ root, body }: Kernel, { reads, writes }: Loops): Cost {
+  return { bytes: [...reads, ...writes].reduce((n, t) => n + bytesOf(t), 0), flops: flopsOf(root, body) };
 }
 
 /** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */
@@ -131,6 +155,7 @@ function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile
     else if (!group.tensors.includes(t)) group.tensors.push(t);
   }
   const written = new Set(loops.writes.map((t) => slices.get(t)?.buffer));
+  const vectors = vectorsOf(loops);
   const bindings: Binding[] = [];
   const bound: Slice[] = [];
   for (const { slice, tensors } of groups.values()) {
@@ -138,7 +163,7 @@ function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile
     const parts = Math.ceil(slice.bytes / limit);
     const part = parts === 1 ? slice.bytes : limit;
     // One buffer may not be bound both to read and to write, even at different places.
-    bindings.push({ tensors, access: written.has(slice.buffer) ? "read_write" : "read", part: part / 4, parts });
+    bindings.push({ tensors, access: written.has(slice.buffer) ? "read_write" : "read", part: part / 4, parts, vector: tensors.some((t) => vectors.has(t)) });
     for (let p = 0; p < parts; p++) {
       bound.push({ buffer: slice.buffer, offset: slice.offset + p * part, bytes: Math.min(part, slice.bytes - p * part) });
     }

@@ -37,9 +37,20 @@ export interface Shader {
   readonly access: readonly ("read" | "read_write")[];
 }
 
+/** The parts of a step. A network that only predicts is all `forward`. */
+export type Phase = "forward" | "backward" | "update";
+
+/** What a launch asks of the device. */
+export interface Cost {
+  /** All that it reads and writes, counted once. */
+  readonly bytes: number;
+  /** Scalar operations on reals. */
+  readonly flops: number;
+}
+
 export type Step =
   | { readonly kind: "dispatch"; readonly name: string; readonly shader: number; readonly bindings: readonly Slice[];
-      readonly groups: readonly [number, number, number]; readonly origin: Provenance }
+      readonly groups: readonly [number, number, number]; readonly phase: Phase; readonly cost: Cost; readonly origin: Provenance }
   | { readonly kind: "clear"; readonly slice: Slice }
   | { readonly kind: "copy"; readonly from: Slice; readonly to: Slice };
 
@@ -54,6 +65,8 @@ export interface Port {
   readonly name: string;
   readonly shape: readonly number[];
   readonly slice: Slice;
+  /** Where its axes lie in another order in memory: which axis of `shape` comes first there, and so on. */
+  readonly order?: readonly number[];
 }
 
 export interface Kept extends Port {

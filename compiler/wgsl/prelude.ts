@@ -22,14 +22,14 @@ export const gatherWgsl = (buffer: string): string => `fn gather(i: i32, v: f32)
 }`;
 
 /**
- * erf in f32. Below 1 a polynomial in x² fitted to 1.4e-9; above, the Chebyshev form of erfc in
+ * erf in f32, of one value or of four. Below 1 a polynomial in x² fitted to 1.4e-9; above, the Chebyshev form of erfc in
  * Press et al., "Numerical Recipes" section 6.2, whose relative error is under 1.2e-7.
  */
-export const erfWgsl = `fn erf(x: f32) -> f32 {
+export const erfWgsl = (name: string, type: "f32" | "vec4<f32>"): string => `fn ${name}(x: ${type}) -> ${type} {
   let u = x * x;
   let near = x * (1.128379166 + u * (-0.376126269 + u * (0.1128359746 + u * (-0.0268543288 + u * (0.005189311942 + u * (-0.0008018854983 + u * 0.0000788249708))))));
-  let a = min(abs(x), 10.0);
+  let a = min(abs(x), ${type}(10.0));
   let t = 1.0 / (1.0 + 0.5 * a);
   let tail = t * exp(-a * a - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))));
-  return select(near, sign(x) * (1.0 - tail), a >= 1.0);
+  return select(near, sign(x) * (1.0 - tail), a >= ${type}(1.0));
 }`;

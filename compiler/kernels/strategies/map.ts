@@ -6,29 +6,32 @@ import { substitute } from "../../ir/rewrite.ts";
 import { simplifyNode } from "../../ir/simplify.ts";
 import { unravel } from "../invocation.ts";
 import type { Kernel, Lanes, Schedule } from "../kernel.ts";
-import type { Local, Loops, Statement, Value } from "../loops.ts";
+import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
 import { chooseTile, pointsOf } from "../tile.ts";
 import { unroll } from "../unroll.ts";
+import { foldFours, four } from "../vector.ts";
 
 export function schedule(root: Tensor, body: Expr, lanes: Lanes): Schedule {
   return { strategy: "map", ...chooseTile(root, body, lanes) };
 }
 
-export function lower(kernel: Kernel, schedule: Extract<Schedule, { strategy: "map" }>): Loops {
+export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedule, { strategy: "map" }>): Loops {
   const { root } = kernel;
-  const body = unroll(kernel.body, schedule.unrolled);
-  const tile = schedule.tile;
+  const lane = vector && makeAxis("lane", four);
+  const written = unroll(kernel.body, unrolled);
+  const body = vector && lane && !root.axes.includes(vector) ? foldFours(written, vector, lane) : written;
   const statements: Statement[] = [];
-  const id: Local = { name: "id", type: "int" };
+  const id: Local = { name: "id", type: "int", vector: false };
+  const width = (a: Axis): number => (tile.get(a) ?? 1) * (a === vector ? four : 1);
   // One coarse index per axis.
-  const coarse = root.axes.map((a) => makeAxis(a.name, a.extent / (tile.get(a) ?? 1)));
-  const bound = unravel(coarse, id, statements);
-  const lowering = new Lowering(bound, statements);
+  const coarse = root.axes.map((a) => makeAxis(a.name, a.extent / width(a)));
+  const lowering = new Lowering(unravel(coarse, id, statements), statements, lane);
   const copies = offsets(root.axes.map((a) => tile.get(a) ?? 1)).map((offset) => {
     const by = new Map(root.axes.map((a, k) => {
-      const start = simplifyNode(apply("mul", index(coarse[k] as Axis), int(tile.get(a) ?? 1)));
-      return [a, simplifyNode(apply("add", start, int(offset[k] as number)))];
+      const start = apply("mul", index(coarse[k] as Axis), int(width(a)));
+      const inside = a === vector && lane ? apply("add", int((offset[k] as number) * four), index(lane)) : int(offset[k] as number);
+      return [a, simplifyNode(apply("add", simplifyNode(start), inside))];
     }));
     const flat = root.axes.reduce<Expr>((sum, a) =>
       simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(a.extent))), by.get(a) as Expr)), int(0));
@@ -38,10 +41,12 @@ export function lower(kernel: Kernel, schedule: Extract<Schedule, { strategy: "m
   // All values first, then the stores: a kernel may overwrite what it reads at its own points.
   const values = copies.map((c) => lowering.value(c.value));
   copies.forEach((c, i) => {
-    statements.push({ kind: "store", into: root, at: lowering.value(c.flat), value: values[i] as Value });
+    const value = values[i];
+    if (value) lowering.store(root, c.flat, value);
   });
+  const points = pointsOf(tile) * (vector && root.axes.includes(vector) ? four : 1);
   return {
-    name: kernel.name, invocations: sizeOf(root) / pointsOf(tile), id, body: statements,
+    name: kernel.name, invocations: sizeOf(root) / points, id, body: statements,
     reads: [...lowering.reads], writes: [root], adds: false, dials: [...lowering.dials], draws: lowering.draws,
   };
 }

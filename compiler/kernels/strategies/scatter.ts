@@ -86,7 +86,7 @@ export function lower(kernel: Kernel, { parallel, serial }: Extract<Schedule, { 
   const { tests, value, at } = termsOf(root, kernel.body);
   invariant(value.kind === "apply" && value.fn === "widen", () => `${root.name} is no wide sum`);
   const statements: Statement[] = [];
-  const id: Local = { name: "id", type: "int" };
+  const id: Local = { name: "id", type: "int", vector: false };
   const lowering = new Lowering(unravel(parallel, id, statements), statements);
   const flat = at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int((root.axes[k] as Axis).extent))), e)), int(0));
   lowering.each(serial, tests, () => lowering.add(root, flat, value.args[0] as Expr));

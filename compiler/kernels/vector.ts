@@ -1,0 +1,24 @@
+// Sums taken four terms at a time.
+
+import { apply, index, int, makeAxis, reduce, type Axis, type Expr } from "../ir/expr.ts";
+import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
+
+/** Values that a vector holds. */
+export const four = 4;
+
+/** The expression with its reductions along `axis` run over fours of it, and the four results of `lane` reduced in the end. */
+export function foldFours(e: Expr, axis: Axis, lane: Axis, memo = new Map<Expr, Expr>()): Expr {
+  const known = memo.get(e);
+  if (known) return known;
+  const parts = partsOf(e);
+  const next = parts.map((p) => foldFours(p, axis, lane, memo));
+  let made = next.every((p, i) => p === parts[i]) ? e : withParts(e, next);
+  if (made.kind === "reduce" && made.over.includes(axis)) {
+    const coarse = makeAxis(axis.name, axis.extent / four);
+    const by = new Map([[axis, apply("add", apply("mul", index(coarse), int(four)), index(lane))]]);
+    const inner = reduce(made.by, made.over.map((a) => (a === axis ? coarse : a)), made.where.map((w) => substitute(w, by, true)), substitute(made.body, by, true));
+    made = reduce(made.by, [lane], [], inner);
+  }
+  memo.set(e, made);
+  return made;
+}

@@ -1,0 +1,133 @@
+// Which axis of every value lies innermost in memory: the one along which four neighbours can be loaded at once most often.
+
+import { affine } from "../ir/affine.ts";
+import { read, type Axis, type Expr } from "../ir/expr.ts";
+import { define, sizeOf, source, type Tensor } from "../ir/graph.ts";
+import { ordered } from "../ir/order.ts";
+import { mapReads, walk } from "../ir/rewrite.ts";
+
+/** Neighbours that are loaded at once. */
+const together = 4;
+
+/** What arranging must know of the roles of tensors. */
+export interface Roles {
+  /** Tensors whose axes stay in their order. */
+  readonly fixed: ReadonlySet<Tensor>;
+  /** Tensors of equal shape that lie alike: a weight and its gradient. */
+  readonly alike: readonly (readonly Tensor[])[];
+}
+
+/** Every rebuilt tensor, and for sources whose axes moved, which of the declared axes lies where. */
+export interface Arranged {
+  readonly tensors: Map<Tensor, Tensor>;
+  readonly orders: ReadonlyMap<Tensor, readonly number[]>;
+}
+
+/**
+ * Moves one axis of each tensor to the end, where that helps. Axes that walk together through reads count as one, so that
+ * values that meet lie alike: channels, which no read shifts, come out innermost, and voxels keep their order.
+ */
+export function arrange(roots: readonly Tensor[], { fixed, alike }: Roles): Arranged {
+  const all = ordered(roots);
+  const classes = new Classes();
+  for (const group of alike) for (const t of group) t.axes.forEach((a, k) => classes.join(a, (group[0] as Tensor).axes[k] as Axis));
+  for (const t of all) if (t.body) weigh(t, t.body, classes);
+  const leader = new Map(alike.flatMap((group) => group.map((t) => [t, group[0] as Tensor] as const)));
+  const orders = new Map<Tensor, readonly number[]>();
+  const orderOf = (t: Tensor): readonly number[] | undefined => {
+    const lead = leader.get(t) ?? t;
+    if (fixed.has(t) || (!lead.body && !leader.has(t))) return undefined;
+    return innermostLast(lead, classes);
+  };
+  const tensors = new Map<Tensor, Tensor>();
+  for (const t of all) {
+    const order = orderOf(t);
+    const axes = order ? order.map((k) => t.axes[k] as Axis) : t.axes;
+    if (order) orders.set(t, order);
+    if (!t.body) {
+      tensors.set(t, order ? source(t.name, axes.map((a) => a.extent), t.origin, t.type) : t);
+      continue;
+    }
+    const body = mapReads(t.body, (r) => {
+      const now = tensors.get(r.tensor) as Tensor;
+      const moved = orders.get(r.tensor);
+      return now === r.tensor ? r : read(now, moved ? moved.map((k) => r.at[k] as Expr) : r.at, r.outside);
+    });
+    tensors.set(t, body === t.body && !order ? t : define(t.name, axes, body, t.origin));
+  }
+  return { tensors, orders };
+}
+
+/** The axes with the best one last; undefined where they may stay. */
+function innermostLast(t: Tensor, classes: Classes): readonly number[] | undefined {
+  let best: { k: number; score: number } | undefined;
+  t.axes.forEach((a, k) => {
+    if (a.extent % together !== 0) return;
+    const score = classes.score(a);
+    if (score <= 0) return;
+    // Of equals the longer one, then the one that is last already.
+    const bestExtent = best ? (t.axes[best.k] as Axis).extent : 0;
+    if (!best || score > best.score || (score === best.score && a.extent >= bestExtent)) best = { k, score };
+  });
+  if (!best) return undefined;
+  const last = best.k;
+  if (t.axes.slice(last + 1).every((a) => a.extent === 1)) return undefined;
+  return [...t.axes.keys()].filter((k) => k !== last).concat(last);
+}
+
+/** Counts, for every axis that a read runs along, the loads that find four neighbours and those that do not. */
+function weigh(t: Tensor, body: Expr, classes: Classes): void {
+  const length = body.kind === "reduce" ? body.over.reduce((n, a) => n * a.extent, 1) : 1;
+  const loads = sizeOf(t) * length;
+  walk(body, (e) => {
+    if (e.kind !== "read") return;
+    e.at.forEach((at, k) => {
+      const own = e.tensor.axes[k] as Axis;
+      if (at.free.size === 0) return;
+      if (at.kind === "axis") {
+        classes.join(own, at.axis);
+        classes.add(own, loads);
+        return;
+      }
+      const sum = affine(at);
+      const units = [...sum.terms].filter(([, c]) => c % together !== 0);
+      const [only] = units;
+      const isStraight = units.length === 1 && only && only[1] === 1 && only[0].kind === "axis" && sum.constant % together === 0 && e.outside !== "edge";
+      classes.add(own, isStraight ? loads : -loads);
+      for (const a of at.free) if (a.extent % together === 0) classes.add(a, isStraight && at.free.size === 1 ? loads : -loads);
+    });
+  });
+}
+
+/** Sets of axes that lie alike, each with a score. */
+class Classes {
+  readonly #parent = new Map<Axis, Axis>();
+  readonly #scores = new Map<Axis, number>();
+
+  #root(a: Axis): Axis {
+    let at = a;
+    for (let up = this.#parent.get(at); up; up = this.#parent.get(at)) at = up;
+    if (at !== a) this.#parent.set(a, at);
+    return at;
+  }
+
+  join(a: Axis, b: Axis): void {
+    const [p, q] = [this.#root(a), this.#root(b)];
+    if (p === q || p.extent !== q.extent) return;
+    this.#parent.set(p, q);
+    this.#scores.set(q, this.#score(p) + this.#score(q));
+  }
+
+  add(a: Axis, loads: number): void {
+    const root = this.#root(a);
+    this.#scores.set(root, this.#score(root) + loads);
+  }
+
+  score(a: Axis): number {
+    return this.#score(this.#root(a));
+  }
+
+  #score(root: Axis): number {
+    return this.#scores.get(root) ?? 0;
+  }
+}

@@ -1,0 +1,134 @@
+// Values of a kernel as WGSL expressions, scalars and vectors of four alike.
+
+import { drawWgsl } from "../ir/draw.ts";
+import type { Type } from "../ir/expr.ts";
+import type { Tensor } from "../ir/graph.ts";
+import { isVector, type Statement, type Value } from "../kernels/loops.ts";
+import { invariant } from "../report/diagnostic.ts";
+import type { Binding } from "./emit.ts";
+import { erfWgsl, narrowWgsl } from "./prelude.ts";
+
+type Apply = Extract<Value, { kind: "apply" }>;
+
+export class Words {
+  readonly #slot: (t: Tensor) => number;
+  readonly #bindings: readonly Binding[];
+  readonly #used = new Set<"erf" | "erf4" | "draw" | "narrow">();
+
+  /** `slot` gives the binding of a tensor. */
+  constructor(slot: (t: Tensor) => number, bindings: readonly Binding[]) {
+    this.#slot = slot;
+    this.#bindings = bindings;
+  }
+
+  /** The functions that must stand in front of what was written so far. */
+  needed(): readonly string[] {
+    const texts = { erf: erfWgsl("erf", "f32"), erf4: erfWgsl("erf4", "vec4<f32>"), draw: drawWgsl, narrow: narrowWgsl };
+    return (["erf", "erf4", "draw", "narrow"] as const).filter((f) => this.#used.has(f)).map((f) => texts[f]);
+  }
+
+  of(v: Value): string {
+    switch (v.kind) {
+      case "number": return literal(v.value, v.type);
+      case "local": return v.local.name;
+      case "uniform": return `dials.${v.name.replace(/\W/g, "_")}`;
+      case "load": return this.#load(v);
+      case "draw":
+        this.#used.add("draw");
+        return `draw(dials.draw_seed, dials.draw_step, ${v.site}u, ${this.of(v.at)})`;
+      case "pack": return `vec4<${scalar(v.type)}>(${v.parts.map((p) => this.of(p)).join(", ")})`;
+      case "part": return `${this.of(v.of)}.${"xyzw"[v.lane]}`;
+      case "apply": return this.#apply(v);
+      default: return v satisfies never;
+    }
+  }
+
+  /** A value where four are wanted, or one. */
+  as(v: Value, vector: boolean): string {
+    return vector && !isVector(v) ? `vec4<${scalar(v.type)}>(${this.of(v)})` : this.of(v);
+  }
+
+  /** The statement that stores a value, or four. */
+  store({ into, at, value, vector }: Extract<Statement, { kind: "store" }>): string {
+    const b = this.#slot(into);
+    const { parts, vector: wide } = this.#bindings[b] as Binding;
+    const place = this.of(at);
+    const what = this.as(value, vector);
+    if (vector || !wide) return parts === 1 ? `buf${b}[${place}] = ${what};` : `put${b}(${place}, ${what});`;
+    return parts === 1 ? `buf${b}[${place} / 4][${place} % 4] = ${what};` : `set${b}(${place} / 4, ${place} % 4, ${what});`;
+  }
+
+  #load(v: Extract<Value, { kind: "load" }>): string {
+    const b = this.#slot(v.from);
+    const { parts, vector: wide } = this.#bindings[b] as Binding;
+    const at = this.of(v.at);
+    if (v.vector || !wide) return parts === 1 ? `buf${b}[${at}]` : `get${b}(${at})`;
+    return parts === 1 ? `buf${b}[${at} / 4][${at} % 4]` : `get${b}(${at} / 4)[${at} % 4]`;
+  }
+
+  #apply(v: Apply): string {
+    const vector = isVector(v);
+    // Signs take a vector with a number, functions and comparisons do not.
+    const args = v.args.map((x) => this.of(x));
+    const even = (): string[] => v.args.map((x) => this.as(x, vector));
+    const [a, b] = args as [string, string];
+    const kind = (type: string): string => (vector ? `vec4<${type}>` : type);
+    switch (v.fn) {
+      case "add": return `(${a} + ${b})`;
+      case "sub": return `(${a} - ${b})`;
+      case "mul": return `(${a} * ${b})`;
+      case "div": case "idiv": return `(${a} / ${b})`;
+      case "imod": return `(${a} % ${b})`;
+      case "neg": return `(-${a})`;
+      case "rsqrt": return `inverseSqrt(${a})`;
+      case "erf":
+        this.#used.add(vector ? "erf4" : "erf");
+        return `${vector ? "erf4" : "erf"}(${a})`;
+      // Implementations return NaN for large arguments; beyond 15 it is 1 in f32.
+      case "tanh": return `tanh(clamp(${a}, ${kind("f32")}(-15.0), ${kind("f32")}(15.0)))`;
+      case "floor": return `${kind("i32")}(floor(${a}))`;
+      case "round": return `${kind("i32")}(round(${a}))`;
+      case "trunc": return `${kind("i32")}(${a})`;
+      case "real":
+        if (v.args[0]?.type !== "wide") return `${kind("f32")}(${a})`;
+        this.#used.add("narrow");
+        return `narrow(${a})`;
+      case "widen": throw new Error("internal: a wide number outside a sum");
+      case "hold": return a;
+      case "binade": return `bitcast<${kind("f32")}>(bitcast<${kind("u32")}>(${a}) & ${kind("u32")}(0x7f800000u))`;
+      case "select": {
+        const [test, then, otherwise] = v.args as [Value, Value, Value];
+        return `select(${this.as(otherwise, vector)}, ${this.as(then, vector)}, ${this.of(test)})`;
+      }
+      case "eq": return `(${even().join(" == ")})`;
+      case "ne": return `(${even().join(" != ")})`;
+      case "lt": return `(${even().join(" < ")})`;
+      case "le": return `(${even().join(" <= ")})`;
+      case "and": return `(${even().join(vector ? " & " : " && ")})`;
+      case "or": return `(${even().join(vector ? " | " : " || ")})`;
+      case "not": return `(!${a})`;
+      case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": return `${v.fn}(${even().join(", ")})`;
+      default: return v.fn satisfies never;
+    }
+  }
+}
+
+/** The WGSL type of one element. */
+export function scalar(type: Type): string {
+  switch (type) {
+    case "real": return "f32";
+    case "int": return "i32";
+    case "bool": return "bool";
+    case "wide": return "vec2<u32>";
+    default: return type satisfies never;
+  }
+}
+
+function literal(value: number, type: Type): string {
+  if (type === "bool") return value ? "true" : "false";
+  if (type === "int") return value < 0 ? `(${value})` : String(value);
+  const rounded = Math.fround(value);
+  invariant(Number.isFinite(rounded), () => `${value} is not a number that f32 holds`);
+  const text = /[.e]/.test(String(rounded)) ? String(rounded) : `${rounded}.0`;
+  return rounded < 0 ? `(${text}f)`.replace(".0f", ".0") : text.includes("e") ? `${text}f` : text;
+}
