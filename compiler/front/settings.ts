@@ -50,7 +50,7 @@ const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
 const ofData: readonly string[] = ["images", "labels", "folder", "classes", "channels", "spacing", "prepare", "split"];
 
 /** Settings that are understood but not acted on yet. */
-const notYet: ReadonlySet<string> = new Set(["augment", "precision", "mirror"]);
+const notYet: ReadonlySet<string> = new Set(["augment", "precision"]);
 
 /** A statement of a run with the run it stands in; `like` may have brought it from another. */
 export interface Entry {
@@ -236,6 +236,19 @@ export function blendSetting(entries: Entries, env: Env): Blend {
   const entry = entries.settings.get("blend");
   const v = entry && settingOf("blend", entry.term, env);
   return typeof v === "object" && "name" in v && v.name === "uniform" ? "uniform" : "gaussian";
+}
+
+/** The setting `mirror`, as the axes of a patch of `rank` axes along which windows are mirrored too; none where it is absent. */
+export function mirrorSetting(entries: Entries, rank: number, env: Env): readonly number[] {
+  const entry = entries.settings.get("mirror");
+  if (!entry) return [];
+  const v = settingOf("mirror", entry.term, env);
+  const every = Array.from({ length: rank }, (_, axis) => axis);
+  if (Array.isArray(v) && v.every((axis) => typeof axis === "number" && every.includes(axis)) && new Set(v).size === v.length) return every.filter((axis) => v.includes(axis));
+  const word = typeof v === "object" && "name" in v ? v.name : v;
+  if (word === "all") return every;
+  if (word === "none") return [];
+  throw fault(env, "N0804", "`mirror` says along which axes windows are mirrored", entry.term.span, "", { hint: `\`mirror = all\`, \`none\`, or axes from 0 to ${rank - 1}, e.g. \`[${every.slice(1).join(", ")}]\`` });
 }
 
 /** A setting that is a whole number of at least one; `otherwise` where it is absent. */

@@ -16,7 +16,7 @@ import { settle } from "./pointwise.ts";
 import { find } from "./module.ts";
 import { type Program } from "./program.ts";
 import {
-  blendSetting, dataOf, entriesOf, numberSetting, patienceSetting, settingOf, sizeSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
+  blendSetting, dataOf, entriesOf, mirrorSetting, numberSetting, patienceSetting, settingOf, sizeSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
 } from "./settings.ts";
 import { sampleSettings, type SampleSettings } from "./samples.ts";
 import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
@@ -55,6 +55,8 @@ export interface RunSettings {
   /** Share of a window that its neighbour sees too. */
   readonly overlap: number;
   readonly blend: Blend;
+  /** Axes of the patch along which inference sees every window mirrored too. */
+  readonly mirror: readonly number[];
   readonly samples: SampleSettings;
   /** Whose weights the run begins with; undefined for random ones. */
   readonly start: Start | undefined;
@@ -127,7 +129,7 @@ interface Scene {
   readonly set: Readonly<Record<string, string | Value>>;
 }
 
-const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "start", "stop", "best", "loss", "optimizer", "target"]);
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "blend", "mirror", "start", "stop", "best", "loss", "optimizer", "target"]);
 
 function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
   const env = newEnv(program.main, world);
@@ -167,11 +169,12 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
     optimizer: undefined,
     overlap: overlapOf(saying("overlap"), env),
     blend: blendSetting(saying("blend"), env),
+    mirror: mirrorSetting(saying("mirror"), size.length, env),
     samples,
     start: startSetting(entries, env),
     patience: patienceSetting(entries, env),
     validateEvery: validationSetting(entries, env),
-    others: Object.fromEntries(["augment", "precision", "mirror"].flatMap((k) => {
+    others: Object.fromEntries(["augment", "precision"].flatMap((k) => {
       const entry = entries.settings.get(k);
       return entry ? [[k, settingOf(k, entry.term, env)]] : [];
     })),

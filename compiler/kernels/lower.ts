@@ -22,6 +22,8 @@ export class Lowering {
   #scopes: Scope[];
   #names = 0;
   readonly #groups = new Map<Reduce, readonly Reduce[]>();
+  /** Fours loaded so far, and where they can be seen. */
+  readonly #fetched: { readonly from: Tensor; readonly at: Expr; readonly row: Value; readonly scope: Scope }[] = [];
   readonly reads = new Set<Tensor>();
   readonly dials = new Set<string>();
   draws = false;
@@ -29,13 +31,17 @@ export class Lowering {
   /** The axis of four points that are computed side by side, as vectors. */
   readonly #lane: Axis | undefined;
 
+  /** Tensors of which neighbouring elements are wanted one by one: they are loaded four at a time. */
+  readonly #rows: ReadonlySet<Tensor>;
+
   /** `bound` are the axes that have values outside every loop. */
-  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[], lane?: Axis) {
+  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[], lane?: Axis, rows: ReadonlySet<Tensor> = new Set()) {
     const memo = new Map<Expr, Value>();
     for (const [axis, value] of bound) memo.set(index(axis), value);
     if (lane) memo.set(index(lane), { kind: "pack", parts: [0, 1, 2, 3].map((value) => ({ kind: "number", value, type: "int" })), type: "int" });
     this.#scopes = [{ binds: new Set([...bound.keys(), ...(lane ? [lane] : [])]), statements, memo, holds: new Set() }];
     this.#lane = lane;
+    this.#rows = rows;
   }
 
   local(prefix: string, type: Local["type"], vector = false): Local {
@@ -159,6 +165,12 @@ export class Lowering {
 
   /** A sum of whole numbers, the part that is known further out computed there. */
   #sum(sum: Affine): Value {
+    // Sums that differ by a number share all the rest.
+    if (sum.constant !== 0 && sum.terms.size > 0) {
+      const base = this.value(build({ constant: 0, terms: sum.terms }));
+      const by: Value = { kind: "number", value: Math.abs(sum.constant), type: "int" };
+      return { kind: "apply", fn: sum.constant > 0 ? "add" : "sub", args: [base, by], type: "int" };
+    }
     const here = this.#scopes.length - 1;
     const deep = new Map<Expr, number>();
     const outer = new Map<Expr, number>();
@@ -200,12 +212,32 @@ export class Lowering {
   #load(from: Tensor, flat: Expr): Value {
     const four = this.#fours(flat, from.type);
     if (four) return { kind: "load", from, at: this.value(four), type: from.type, vector: true };
+    if (this.#rows.has(from) && !this.#isLaned(flat)) {
+      const row = this.#rowOf(from, flat);
+      if (row) return row;
+    }
     if (!this.#isLaned(flat)) return { kind: "load", from, at: this.value(flat), type: from.type, vector: false };
     // A place that is known to lie outside is never used; WGSL refuses to load it.
     const isNowhere = (at: Expr): boolean => at.kind === "number" && (at.value < 0 || at.value >= sizeOf(from));
     const parts = this.#apart(flat).map((at): Value => (isNowhere(at) ? { kind: "number", value: 0, type: from.type }
       : { kind: "load", from, at: this.value(at), type: from.type, vector: false }));
     return { kind: "pack", parts, type: from.type };
+  }
+
+  /** An element as one of the four it lies among, where it is known which. */
+  #rowOf(from: Tensor, flat: Expr): Value | undefined {
+    const sum = affine(flat);
+    if ([...sum.terms.values()].some((c) => c % 4 !== 0)) return undefined;
+    const lane = ((sum.constant % 4) + 4) % 4;
+    const at = build(scaled({ constant: sum.constant - lane, terms: sum.terms }, 1 / 4));
+    const depth = this.#home(at.free);
+    const known = this.#fetched.find((f) => f.from === from && f.at === at && this.#scopes.includes(f.scope));
+    const of = known?.row ?? this.#at(depth, () => {
+      const row = this.#keep({ kind: "load", from, at: this.value(at), type: from.type, vector: true });
+      this.#fetched.push({ from, at, row, scope: this.#top() });
+      return row;
+    });
+    return { kind: "part", of, lane, type: from.type };
   }
 
   /** Which four of a tensor's storage the four points lie in, where they are all of them in order. */
@@ -256,7 +288,9 @@ export class Lowering {
     });
     const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])].filter((t) => !this.#isLaned(t)));
     const common = (tests[0] as readonly Expr[]).filter((t) => tests.every((list) => list.includes(t)));
-    this.#loops(e.over, common, () => {
+    // What is tested runs outside, so that a test fails once for all that is inside.
+    const isTested = (a: Axis): boolean => common.some((t) => t.free.has(a));
+    this.#loops([...e.over.filter(isTested), ...e.over.filter((a) => !isTested(a))], common, () => {
       members.forEach((m, i) => {
         // What only some of the neighbours must pass is left to their loads, which then stay shared.
         const own = m.where.filter((t) => !this.#isLaned(t) && !common.includes(t));

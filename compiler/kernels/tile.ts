@@ -139,6 +139,17 @@ function isRow(t: Touch, a: Axis): boolean {
   return [...t.flat.terms].every(([atom, c]) => atom === index(a) || c % four === 0);
 }
 
+/** Whether neighbours along an axis of the tile, which are wanted one by one, can be loaded four at a time. */
+function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefined): boolean {
+  if (vector && t.axes.has(vector)) return false;
+  return [...tile].some(([a, w]) => w % four === 0 && a !== vector && isRow(t, a));
+}
+
+/** The tensors whose elements a tile wants one by one, but lying side by side. */
+export function rowsOf(body: Expr, { tile, vector }: Pick<Tile, "tile" | "vector">): ReadonlySet<Tensor> {
+  return new Set(readsOf(body).filter((r) => inRows(touch(r), tile, vector)).map((r) => r.tensor));
+}
+
 /** The cost of what a read needs for four points along an axis. */
 function priceOfLoad(t: Touch, a: Axis): number {
   return !t.axes.has(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
@@ -187,7 +198,8 @@ function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: Readonly
   const spread = new Map<Axis, number>([...tile, ...written.map((a): [Axis, number] => [a, a.extent])]);
   for (const r of leaf.reads) {
     const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector);
-    loads += distinct(r, spread) * (one + tested(r, tile, written) * cost.view);
+    const apart = inRows(r, tile, vector) ? cost.row / four : one;
+    loads += distinct(r, spread) * (apart + tested(r, tile, written) * cost.view);
   }
   // A test that differs between the points of a tile cannot stand outside the loop.
   const tests = leaf.reduce.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;

@@ -8,7 +8,7 @@ import { unravel } from "../invocation.ts";
 import type { Kernel, Lanes, Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
-import { chooseTile, pointsOf } from "../tile.ts";
+import { chooseTile, pointsOf, rowsOf } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
 
@@ -26,7 +26,7 @@ export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedu
   const width = (a: Axis): number => (tile.get(a) ?? 1) * (a === vector ? four : 1);
   // One coarse index per axis.
   const coarse = root.axes.map((a) => makeAxis(a.name, a.extent / width(a)));
-  const lowering = new Lowering(unravel(coarse, id, statements), statements, lane);
+  const lowering = new Lowering(unravel(coarse, id, statements), statements, lane, rowsOf(kernel.body, { tile, vector }));
   const copies = offsets(root.axes.map((a) => tile.get(a) ?? 1)).map((offset) => {
     const by = new Map(root.axes.map((a, k) => {
       const start = apply("mul", index(coarse[k] as Axis), int(width(a)));
