@@ -1,6 +1,7 @@
 // From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
 
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
+import { factor } from "./passes/factor.ts";
 import { recompute, type Again } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
@@ -32,7 +33,7 @@ export interface Compiled {
   readonly again: Again;
 }
 
-const forward = [separate, solve, simplify, separate, share] as const;
+const forward = [separate, solve, simplify, separate, factor, separate, share] as const;
 
 /** Compiles a network to run forwards. */
 export function compile(graph: Graph, profile: Profile): Compiled {

@@ -43,7 +43,7 @@ const vocabulary: Readonly<Record<string, readonly string[]>> = {
 };
 
 const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
-  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror", "target", "guide", "crop", "drop"],
+  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror", "target", "guide", "crop", "drop", "spacing"],
   infer: ["data", "window", "overlap", "blend", "mirror", "batch", "precision", "target", "guide", "crop"],
 };
 
@@ -249,6 +249,22 @@ export function mirrorSetting(entries: Entries, rank: number, env: Env): readonl
   if (word === "all") return every;
   if (word === "none") return [];
   throw fault(env, "N0804", "`mirror` says along which axes windows are mirrored", entry.term.span, "", { hint: `\`mirror = all\`, \`none\`, or axes from 0 to ${rank - 1}, e.g. \`[${every.slice(1).join(", ")}]\`` });
+}
+
+/** What images are resampled to: the data set's own median (nnU-Net's rule), nothing, or millimetres along each axis of the patch. */
+export type SpacingSetting = "median" | "none" | readonly number[];
+
+/** The setting `spacing`; the median where it is absent. */
+export function spacingSetting(entries: Entries, env: Env): SpacingSetting {
+  const entry = entries.settings.get("spacing");
+  if (!entry) return "median";
+  const t = bare(entry.term);
+  if (t.kind === "name" && t.text === "median") return t.text;
+  const v = evaluate(entry.term, env, true);
+  if (v.kind === "none") return "none";
+  const steps = v.kind === "list" ? v.items.flatMap((x) => ((x.kind === "int" || x.kind === "float") && x.value > 0 ? [x.value] : [])) : [];
+  if (v.kind === "list" && steps.length > 0 && steps.length === v.items.length) return steps;
+  throw fault(env, "N0804", `\`spacing\` is millimetres along each axis of the patch, this is ${show(v)}`, entry.term.span, "", { hint: "`spacing = [2, 1.5, 1.5]`, `spacing = median` or `spacing = none`" });
 }
 
 /** A setting that is a whole number of at least one; `otherwise` where it is absent. */

@@ -16,8 +16,9 @@ import { settle } from "./pointwise.ts";
 import { find } from "./module.ts";
 import { type Program } from "./program.ts";
 import {
-  blendSetting, dataOf, entriesOf, mirrorSetting, numberSetting, patienceSetting, settingOf, sizeSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type Start,
+  blendSetting, dataOf, entriesOf, mirrorSetting, numberSetting, patienceSetting, settingOf, sizeSetting, spacingSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type SpacingSetting, type Start,
 } from "./settings.ts";
+import { sharesOf } from "./shares.ts";
 import { sampleSettings, type SampleSettings } from "./samples.ts";
 import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
 
@@ -33,6 +34,8 @@ export interface RunOptions {
   /** Steps of the whole run, which then has as many epochs as these make, maybe a fraction. */
   readonly total?: number | undefined;
   readonly seed?: number | undefined;
+  /** For inference: of how many classes probabilities are wanted, as the one output `shares`, in the place of all others. */
+  readonly shares?: number | undefined;
 }
 
 /** A run in plain values. */
@@ -58,6 +61,8 @@ export interface RunSettings {
   /** Axes of the patch along which inference sees every window mirrored too. */
   readonly mirror: readonly number[];
   readonly samples: SampleSettings;
+  /** What images are resampled to. */
+  readonly spacing: SpacingSetting;
   /** Whose weights the run begins with; undefined for random ones. */
   readonly start: Start | undefined;
   /** Epochs without a better score after which the run ends; undefined for never. */
@@ -101,8 +106,12 @@ export function prepareInference(program: Program, runName: string | Run | undef
   const made = guarded(world, findings, () => {
     const run = typeof runName === "object" ? runName : runOf(program, runName, ["train", "infer"]);
     const scene = open(run, program, world, options, findings);
-    const { value, inputs } = network(scene, world, program, run.mode === "infer" ? scene.settings.window : scene.settings.patch);
-    return { graph: graphOf(scene.settings.network, world, inputs, outputList(value, scene.env, run.target.span)), settings: scene.settings };
+    const { settings } = scene;
+    const size = run.mode === "infer" ? settings.window : settings.patch;
+    const { value, inputs } = network(scene, world, program, size);
+    const outputs = outputList(value, scene.env, run.target.span);
+    const wanted = options.shares === undefined ? outputs : sharesOf(outputs, { batch: settings.batch, classes: options.shares, size }, { ...scene.env, world }, run.target.span);
+    return { graph: graphOf(settings.network, world, inputs, wanted), settings };
   });
   findings.push(...world.findings);
   return { graph: made?.graph, settings: made?.settings, findings: distinct(findings) };
@@ -129,7 +138,7 @@ interface Scene {
   readonly set: Readonly<Record<string, string | Value>>;
 }
 
-const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "blend", "mirror", "start", "stop", "best", "loss", "optimizer", "target"]);
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "blend", "mirror", "start", "stop", "best", "loss", "optimizer", "target", "spacing"]);
 
 function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
   const env = newEnv(program.main, world);
@@ -171,6 +180,7 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
     blend: blendSetting(saying("blend"), env),
     mirror: mirrorSetting(saying("mirror"), size.length, env),
     samples,
+    spacing: spacingSetting(entries, env),
     start: startSetting(entries, env),
     patience: patienceSetting(entries, env),
     validateEvery: validationSetting(entries, env),

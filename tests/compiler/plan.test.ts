@@ -123,19 +123,15 @@ describe("tiles", () => {
         let at0_i = id;
         let j0 = (at0_i * 6);
         let v1 = buf1[j0];
-        let j2 = ((at0_i * 6) + 1);
-        let v3 = buf1[j2];
-        let v4 = (v1 + v3);
-        let j5 = ((at0_i * 6) + 2);
-        let v6 = buf1[j5];
-        let v7 = (v4 + v6);
-        let j8 = ((at0_i * 6) + 3);
-        let v9 = buf1[j8];
-        let v10 = (v7 + v9);
-        let j11 = ((at0_i * 6) + 4);
-        let v12 = buf1[j11];
-        let v13 = (v10 + v12);
-        buf0[at0_i] = v13;
+        let v2 = buf1[(j0 + 1)];
+        let v3 = (v1 + v2);
+        let v4 = buf1[(j0 + 2)];
+        let v5 = (v3 + v4);
+        let v6 = buf1[(j0 + 3)];
+        let v7 = (v5 + v6);
+        let v8 = buf1[(j0 + 4)];
+        let v9 = (v7 + v8);
+        buf0[at0_i] = v9;
       }
       "
     `);

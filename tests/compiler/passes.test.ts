@@ -1,0 +1,101 @@
+// What the passes between differentiation and kernels make of small definitions.
+
+import { describe, expect, it } from "vitest";
+import { apply, index, makeAxis, read, real, reduce, type Axis } from "../../compiler/ir/expr.ts";
+import { define, shapeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
+import { arrange } from "../../compiler/passes/arrange.ts";
+import { factor } from "../../compiler/passes/factor.ts";
+import { separate } from "../../compiler/passes/separate.ts";
+import { share } from "../../compiler/passes/share.ts";
+import { noise } from "./noise.ts";
+
+const origin = { span: undefined, path: "test" };
+const axes = (...extents: readonly number[]): readonly Axis[] => extents.map((n, i) => makeAxis(`a${i}`, n));
+
+/** `y[c, s] = Σ[k, i] x[c', s + k] w[c, c', k]`, and `z[c, s] = y[c, s]²`. */
+function convolved(): { x: Tensor; w: Tensor; y: Tensor; z: Tensor } {
+  const source3 = source("x", [8, 12], origin);
+  const [pc, ps] = axes(8, 12) as [Axis, Axis];
+  const x = define("x2", [pc, ps], apply("mul", real(2), read(source3, [index(pc), index(ps)])), origin);
+  const w = source("w", [16, 8, 3], origin);
+  const [c, s, i, k] = axes(16, 10, 8, 3) as [Axis, Axis, Axis, Axis];
+  const y = define("y", [c, s], reduce("sum", [i, k], [], apply("mul", read(x, [index(i), apply("add", index(s), index(k))]), read(w, [index(c), index(i), index(k)]))), origin);
+  const [d, t] = axes(16, 10) as [Axis, Axis];
+  return { x, w, y, z: define("z", [d, t], apply("mul", read(y, [index(d), index(t)]), read(y, [index(d), index(t)])), origin) };
+}
+
+describe("arrange", () => {
+  it("lays channels innermost, which no read shifts, and leaves ports as they are", () => {
+    const { x, w, y, z } = convolved();
+    const { tensors, orders } = arrange([z], { fixed: new Set([z]), alike: [] });
+    expect([x, y, z].map((t) => shapeOf(tensors.get(t) as Tensor))).toEqual([[12, 8], [10, 16], [16, 10]]);
+    expect(orders.get(w)).toBeUndefined();
+  });
+
+  it("lays a weight and its gradient alike, and changes no value", () => {
+    const { w, z } = convolved();
+    const slope = define("d_w", axes(16, 8, 3), real(1), origin);
+    const { tensors, orders } = arrange([z, slope], { fixed: new Set([z]), alike: [[w, slope]] });
+    const order = orders.get(w);
+    expect(order).toBeDefined();
+    expect(orders.get(slope)).toEqual(order);
+    const given = noise(16 * 8 * 3, 1);
+    const image = noise(8 * 12, 2);
+    const run = (t: Tensor, weights: Tensor, values: Float64Array): readonly number[] => {
+      const sources = new Map<Tensor, Float64Array>([[weights, values]]);
+      for (const s of [...tensors.keys()]) if (!s.body && s.name === "x") sources.set(s, image);
+      return [...interpret(t, { values: sources })];
+    };
+    const moved = tensors.get(w) as Tensor;
+    const there = new Float64Array(given.length);
+    const [p, q, r] = shapeOf(moved) as [number, number, number];
+    for (let a = 0; a < p; a++) for (let b = 0; b < q; b++) for (let c = 0; c < r; c++) {
+      const at: number[] = [];
+      order?.forEach((axis, place) => (at[axis] = [a, b, c][place] as number));
+      there[(a * q + b) * r + c] = given[((at[0] as number) * 8 + (at[1] as number)) * 3 + (at[2] as number)] as number;
+    }
+    expect(run(tensors.get(z) as Tensor, moved, there)).toEqual(run(z, w, given));
+  });
+});
+
+describe("factor", () => {
+  it("makes one sum of two that differ by what is the same in all terms, through definitions", () => {
+    const x = source("x", [4, 6], origin);
+    const g = source("g", [4], origin);
+    const [a, b] = axes(4, 6) as [Axis, Axis];
+    const scaled = define("scaled", [a, b], apply("mul", read(x, [index(a), index(b)]), read(g, [index(a)])), origin);
+    const sum = (t: Tensor, name: string): Tensor => {
+      const [c, s] = axes(4, 6) as [Axis, Axis];
+      return define(name, [c], reduce("sum", [s], [], apply("mul", real(3), read(t, [index(c), index(s)]))), origin);
+    };
+    const roots = [sum(x, "plain"), sum(scaled, "opened")];
+    const made = factor(roots);
+    const apart = separate(roots.map((t) => made.get(t) as Tensor));
+    const one = share(roots.map((t) => apart.get(made.get(t) as Tensor) as Tensor));
+    const results = roots.map((t) => one.get(apart.get(made.get(t) as Tensor) as Tensor) as Tensor);
+    const sums = new Set<Tensor>();
+    const look = (t: Tensor): void => {
+      if (t.body?.kind === "reduce") sums.add(t);
+      for (const r of t.body ? readsIn(t) : []) look(r);
+    };
+    results.forEach(look);
+    expect(sums.size).toBe(1);
+    const values = (): Map<Tensor, Float64Array> => new Map([[x, noise(24, 1)], [g, noise(4, 2)]]);
+    for (const [i, t] of results.entries()) {
+      const got = interpret(t, { values: values() });
+      interpret(roots[i] as Tensor, { values: values() }).forEach((want, k) => expect(got[k]).toBeCloseTo(want, 12));
+    }
+  });
+});
+
+function readsIn(t: Tensor): readonly Tensor[] {
+  const found: Tensor[] = [];
+  const visit = (e: NonNullable<Tensor["body"]>): void => {
+    if (e.kind === "read") found.push(e.tensor);
+    else if (e.kind === "apply") e.args.forEach(visit);
+    else if (e.kind === "reduce") visit(e.body);
+  };
+  if (t.body) visit(t.body);
+  return found;
+}
