@@ -80,7 +80,7 @@ function backEnd(draft: Draft, profile: Profile, budget = Infinity): Compiled {
   const fused = fuse(roots, stored, profile.maxBindings, bindingsOf);
   for (const f of fused) demandBindings(f, bindingsNeeded(f, bindingsOf), profile);
   const made = fused.map((f): Kernel => ({
-    name: f.root.name, root: f.root, body: f.body, schedule: schedule(f.root, f.body, lanes), inlined: f.inlined,
+    name: f.root.name, root: f.root, body: f.body, schedule: schedule(f.root, f.body, lanes), inlined: f.inlined, why: f.why,
   }));
   const storage = storageOf(current.job(), made);
   const { kernels, again } = recompute(inOrder(made, storage), storage, budget);

@@ -27,6 +27,7 @@ export const command: Command = define({
     set: { kind: "pairs", text: "a parameter of the network, e.g. --set classes=14" },
     at: { kind: "text", holds: "NAME", text: "only definitions of this name, or below this path, e.g. e[1]" },
     memory: { kind: "text", holds: "4GiB", text: "what the training step may take, as of `netc train`" },
+    why: { kind: "switch", text: "with `--stage kernels`: why each value is stored and not written into its readers" },
     training: { kind: "switch", text: "the training step of the network's `train` run: forward, backward and update" },
   },
   details: [
@@ -51,7 +52,7 @@ export const command: Command = define({
       return exit.done;
     }
     const compiled = values.training || stage === "grad" ? trainingOf(target, values) : compile(graphFor(target, values.set, needed(values.input), false).graph, leastProfile);
-    terminal.print(textOf(stage, compiled, at));
+    terminal.print(textOf(stage, compiled, at, values.why));
     return exit.done;
   },
 });
@@ -83,21 +84,22 @@ function matcher(name: string | undefined): Matcher {
 
 const matches = (path: string, name: string): boolean => path === name || path.startsWith(`${name}.`);
 
-function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at: Matcher): string {
+function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at: Matcher, why: boolean): string {
   switch (stage) {
     case "graph": case "grad": return printTensors(c.grad.filter(at));
     case "solved": return printTensors(c.solved.filter(at));
-    case "kernels": return c.kernels.filter((k) => at(k.root)).map(kernelText).join("\n\n");
+    case "kernels": return c.kernels.filter((k) => at(k.root)).map((k) => kernelText(k, why)).join("\n\n");
     case "loops": return c.loops.filter((_, i) => at((c.kernels[i] as Kernel).root)).map(printLoops).join("\n\n");
     case "wgsl": return shaderText(c, at);
     case "plan": return planText(c);
   }
 }
 
-function kernelText(k: Kernel): string {
+function kernelText(k: Kernel, why: boolean): string {
   const head = `${k.name}[${shapeOf(k.root).join(", ")}]  (${k.root.origin.path || "-"})\n  ${how(k.schedule)}`;
   const inlined = k.inlined.length > 0 ? `\n  with ${k.inlined.join(", ")} written in` : "";
-  return `${head}${inlined}\n  = ${printExpression(k.body)}`;
+  const reason = why ? `\n  stored: ${k.why}` : "";
+  return `${head}${reason}${inlined}\n  = ${printExpression(k.body)}`;
 }
 
 function how(schedule: Schedule): string {

@@ -21,6 +21,8 @@ export interface Fused {
   readonly root: Tensor;
   readonly body: Expr;
   readonly inlined: readonly string[];
+  /** Why it is stored. */
+  readonly why: string;
 }
 
 /**
@@ -29,7 +31,13 @@ export interface Fused {
  */
 export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Fused[] {
   const order = ordered(roots);
-  const stored = new Set<Tensor>([...roots, ...mustStore, ...order.filter((t) => t.type === "wide")].filter((t) => t.body));
+  const stored = new Map<Tensor, string>();
+  for (const t of order) {
+    if (!t.body) continue;
+    if (roots.includes(t)) stored.set(t, "it is a result");
+    else if (mustStore.has(t)) stored.set(t, "it holds the parts of a sum in two steps");
+    else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
+  }
   decide(order, stored);
   const made = new Map<Tensor, Fused>();
   const open = order.filter((t) => stored.has(t));
@@ -38,7 +46,7 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
     const candidate = isTooWide(kernel, maxBindings, bindingsOf) ? heaviest(root, stored) : undefined;
     if (candidate) {
       // Those who had it written in already may keep it so.
-      stored.add(candidate);
+      stored.set(candidate, `\`${root.name}\` would read too much at once`);
       open.push(root, candidate);
     } else made.set(root, kernel);
   }
@@ -56,7 +64,7 @@ export function bindingsNeeded(kernel: Pick<Fused, "root" | "body">, bindingsOf:
 }
 
 /** Of the producers written into a kernel, the one with the most tensors behind it. */
-function heaviest(root: Tensor, stored: ReadonlySet<Tensor>): Tensor | undefined {
+function heaviest(root: Tensor, stored: ReadonlyMap<Tensor, string>): Tensor | undefined {
   let best: { tensor: Tensor; count: number } | undefined;
   const behind = (t: Tensor): Set<Tensor> => {
     const all = new Set<Tensor>();
@@ -75,14 +83,15 @@ function heaviest(root: Tensor, stored: ReadonlySet<Tensor>): Tensor | undefined
 }
 
 /** Goes from the results back to the sources, so that the readers of a definition are settled before it is. */
-function decide(order: readonly Tensor[], stored: Set<Tensor>): void {
+function decide(order: readonly Tensor[], stored: Map<Tensor, string>): void {
   // How often each definition would be evaluated if it were written into its readers, and whether some reader forbids it.
   const evaluations = new Map<Tensor, number>();
   const insideReduction = new Set<Tensor>();
   for (const t of [...order].reverse()) {
     if (!t.body) continue;
     const times = evaluations.get(t) ?? 0;
-    if (!stored.has(t) && !pays(t, t.body, times, insideReduction.has(t))) stored.add(t);
+    const why = stored.has(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
+    if (why !== undefined) stored.set(t, why);
     const points = stored.has(t) ? bodiesOf(t) : times;
     count(t.body, points, (tensor, n, nested) => {
       evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);
@@ -91,13 +100,15 @@ function decide(order: readonly Tensor[], stored: Set<Tensor>): void {
   }
 }
 
-/** Whether writing a definition into its readers costs less than storing it. */
-function pays(t: Tensor, body: Expr, times: number, nested: boolean): boolean {
+/** Why storing a definition costs less than writing it into its readers; undefined where it does not. */
+function whyStored(t: Tensor, body: Expr, times: number, nested: boolean): string | undefined {
   const { work, long } = weigh(body);
-  if (long && (nested || times > sizeOf(t))) return false;
+  if (long && nested) return "a long sum stands in no other";
+  if (long && times > sizeOf(t)) return `a long sum would be taken ${(times / sizeOf(t)).toFixed(1)} times`;
   const inline = times * work;
   const store = sizeOf(t) * (work + traffic) + times * traffic + launch;
-  return inline <= store;
+  const told = (n: number): string => n.toPrecision(3).replace("+", "");
+  return inline <= store ? undefined : `written into its readers it costs ${told(inline)} additions, stored ${told(store)}`;
 }
 
 /** Calls back for every read with how often it is evaluated; `nested` when that is inside a reduction. */
@@ -151,7 +162,7 @@ function weigh(body: Expr): { work: number; long: boolean } {
 }
 
 /** Writes the unstored definitions into their reader. */
-function write(root: Tensor, stored: ReadonlySet<Tensor>): Fused {
+function write(root: Tensor, stored: ReadonlyMap<Tensor, string>): Fused {
   const inlined = new Set<string>();
   const memo = new Map<Expr, Expr>();
   const expand = (e: Expr): Expr =>
@@ -165,7 +176,7 @@ function write(root: Tensor, stored: ReadonlySet<Tensor>): Fused {
       memo.set(r, made);
       return made;
     });
-  return { root, body: expand(root.body as Expr), inlined: [...inlined] };
+  return { root, body: expand(root.body as Expr), inlined: [...inlined], why: stored.get(root) ?? "" };
 }
 
 /** What a read of an unstored definition stands for, with what its view says of the outside. */

@@ -23,6 +23,8 @@ export interface Kernel {
   readonly schedule: Schedule;
   /** Names of the definitions written in, for people. */
   readonly inlined: readonly string[];
+  /** Why it is stored and not written into its readers. */
+  readonly why: string;
 }
 
 /** What the compiler assumes of an adapter when it weighs choices. */

@@ -99,10 +99,10 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
   });
 }
 
-/** Sets of axes that lie alike, each with a score. */
+/** Sets of axes that lie alike, each with its loads: in all, and straight ones less the others. */
 class Classes {
   readonly #parent = new Map<Axis, Axis>();
-  readonly #scores = new Map<Axis, number>();
+  readonly #loads = new Map<Axis, { readonly all: number; readonly net: number }>();
 
   #root(a: Axis): Axis {
     let at = a;
@@ -115,19 +115,25 @@ class Classes {
     const [p, q] = [this.#root(a), this.#root(b)];
     if (p === q || p.extent !== q.extent) return;
     this.#parent.set(p, q);
-    this.#scores.set(q, this.#score(p) + this.#score(q));
+    this.#count(q, this.#of(p).all, this.#of(p).net);
   }
 
   add(a: Axis, loads: number): void {
-    const root = this.#root(a);
-    this.#scores.set(root, this.#score(root) + loads);
+    this.#count(this.#root(a), Math.abs(loads), loads);
   }
 
+  /** From -1, where no load is straight, to 1, where all are: a share, so that axes of many values and of few compare. */
   score(a: Axis): number {
-    return this.#score(this.#root(a));
+    const { all, net } = this.#of(this.#root(a));
+    return all === 0 ? 0 : net / all;
   }
 
-  #score(root: Axis): number {
-    return this.#scores.get(root) ?? 0;
+  #of(root: Axis): { readonly all: number; readonly net: number } {
+    return this.#loads.get(root) ?? { all: 0, net: 0 };
+  }
+
+  #count(root: Axis, all: number, net: number): void {
+    const before = this.#of(root);
+    this.#loads.set(root, { all: before.all + all, net: before.net + net });
   }
 }
