@@ -24,6 +24,7 @@ export interface SourceCopy {
 export interface Asked {
   readonly set: Readonly<Record<string, string>>;
   readonly steps?: number | undefined;
+  readonly epochs?: number | undefined;
   readonly batch?: number | undefined;
   readonly patch?: readonly number[] | undefined;
   readonly seed?: number | undefined;
@@ -48,6 +49,8 @@ export interface RunRecord {
   readonly overlap: number;
   /** A gaussian where it is absent. */
   readonly blend?: Blending | undefined;
+  /** Axes along which windows are mirrored too; none where it is absent. */
+  readonly mirror?: readonly number[] | undefined;
   readonly batch: number;
   readonly seed: number;
   /** Steps of the whole run and of an epoch. */

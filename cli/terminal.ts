@@ -20,8 +20,8 @@ export interface Terminal {
 
 /** Tells how work is getting on. */
 export interface Progress {
-  /** The state of things now; replaces the last one on a terminal, rarely a line of its own elsewhere. */
-  readonly update: (text: string) => void;
+  /** The state of things now, and how much of all is done (0 to 1), as a bar; replaces the last one on a terminal, rarely a line of its own elsewhere. */
+  readonly update: (text: string, done?: number) => void;
   /** A line that stays. */
   readonly log: (text: string) => void;
   /** Takes the progress line away. */
@@ -56,10 +56,10 @@ export function lineProgress(sink: Sink, clock: () => number = Date.now): Progre
     sink.write(clearLine + shown);
   };
   return {
-    update: (text) => {
+    update: (text, done) => {
       if (clock() - drawn < 100) return;
       drawn = clock();
-      draw(text);
+      draw(done === undefined ? text : `${bar(done)} ${text}`);
     },
     log: (text) => {
       sink.write(`${shown === "" ? "" : clearLine}${text}\n${shown}`);
@@ -69,6 +69,17 @@ export function lineProgress(sink: Sink, clock: () => number = Date.now): Progre
       shown = "";
     },
   };
+}
+
+/** `[====------]  38 %` */
+function bar(done: number): string {
+  const filled = Math.round(10 * Math.min(1, Math.max(0, done)));
+  return `[${"=".repeat(filled)}${"-".repeat(10 - filled)}] ${String(Math.floor(100 * done)).padStart(3)} %`;
+}
+
+/** Says nothing of how work is getting on; messages and results remain. */
+export function quietly(terminal: Terminal): Terminal {
+  return { ...terminal, progress: () => ({ update: () => undefined, log: () => undefined, done: () => undefined }) };
 }
 
 /** Lines of a log file: one when something is said, and a sign of life every ten seconds. */

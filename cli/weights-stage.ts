@@ -1,6 +1,7 @@
 // A prediction from weights alone: the network and its window from a `.net` file, intensities from a data set or the image itself.
 
 import { join } from "node:path";
+import type { RunSettings } from "../compiler/front/front.ts";
 import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
 import { loadCases } from "../runtime/data/case.ts";
 import { openDataset, type Dataset } from "../runtime/data/dataset.ts";
@@ -13,7 +14,7 @@ import { officialEntries, ownNames, tensorsOf } from "./name-table.ts";
 import { version, type RunRecord } from "./run-folder.ts";
 import type { Stage } from "./stages.ts";
 import type { Terminal } from "./terminal.ts";
-import { labelUse, spatial } from "./training-data.ts";
+import { labelUse, spacingFor, spatial } from "./training-data.ts";
 
 export interface WeightsWanted {
   /** `FILE#run`; the first `train` or `infer` of the file where no run is named. */
@@ -50,11 +51,11 @@ export function stageOf({ net, weights, data, set }: WeightsWanted, terminal: Te
   const optional = new Set(all.map(({ name }) => name).filter((name) => !names.has(name)));
   const { tensors, notes } = take(file, found(file, official) > found(file, own) ? official : own, { optional, ignoreExtra: false });
   for (const note of notes) terminal.say(note);
-  const fingerprint = dataset === undefined ? eachByItself(channels) : measured(dataset, terminal);
+  const fingerprint = dataset === undefined ? eachByItself(channels) : measured(dataset, settings, terminal);
   if (dataset === undefined) terminal.say("no `--data`: every image is standardised by its own mean and deviation");
   const record: RunRecord = {
     format: 1, netc: version(), file: loaded.path, run: run ?? "", network: settings.network, asked: { set }, channels, classes,
-    patch: spatial(settings), window: spatial({ patch: settings.window }), overlap: settings.overlap, blend: settings.blend, batch: 1, seed: 0, total: 0, steps: 0, parameters: 0,
+    patch: spatial(settings), window: spatial({ patch: settings.window }), overlap: settings.overlap, blend: settings.blend, mirror: settings.mirror, batch: 1, seed: 0, total: 0, steps: 0, parameters: 0,
     data: { folder: data ?? "", training: [], heldOut: [] }, fingerprint, samples: use?.samples,
     // The texts are read where they lie.
     sources: [...loaded.texts.keys()].map((path) => ({ path, copy: path.startsWith("std:") ? join(stdFolder(), path.slice(4)) : path })),
@@ -62,11 +63,11 @@ export function stageOf({ net, weights, data, set }: WeightsWanted, terminal: Te
   return { folder: "", record, which: "best", path: file.path, checkpoint: { tensors, meta: {} }, coarse: undefined };
 }
 
-function measured(dataset: Dataset, terminal: Terminal): Fingerprint {
+function measured(dataset: Dataset, settings: Pick<RunSettings, "spacing" | "samples">, terminal: Terminal): Fingerprint {
   const progress = terminal.progress();
   try {
     const { cases } = loadCases(dataset, dataset.training, (done, name) => progress.update(`reading ${name} (${done + 1} of ${dataset.training.length})`));
-    return fingerprintOf(cases, dataset.channels);
+    return fingerprintOf(cases, dataset.channels, { spacing: spacingFor(settings.spacing, settings.samples) });
   } finally {
     progress.done();
   }

@@ -36,8 +36,13 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
   } catch (error) {
     if (file !== undefined) closeSync(file);
     discard(temporary);
-    throw new Fault(diagnostic("N1007", `cannot write ${path}`, { facts: [reason(error)], hint: writeHint(error, folder) }));
+    throw unwritten(path, error);
   }
+}
+
+/** What is said when a file cannot be written. */
+export function unwritten(path: string, error: unknown): Fault {
+  return new Fault(diagnostic("N1007", `cannot write ${path}`, { facts: [reason(error)], hint: writeHint(error, dirname(path)) }));
 }
 
 /** Makes a folder and those above it that are missing, one by one: Node's own way never ends where the system refuses with ENOENT, as below `/proc`. */

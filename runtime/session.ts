@@ -11,6 +11,7 @@ import { firstOrigin, record, rehearse, type Prepared } from "./recording.ts";
 import { startValues } from "./random.ts";
 import { timeDispatches, type DispatchTime } from "./timing.ts";
 import { Downloads, stretchOf, upload, usage, type Stretch } from "./transfer.ts";
+import { watchDispatches, type Made } from "./watching.ts";
 
 export interface SessionOptions {
   /** Called as kernels are compiled: how many of how many are ready. */
@@ -174,6 +175,13 @@ export class Session {
   async profileRun(): Promise<readonly DispatchTime[] | undefined> {
     this.#sendUniforms();
     return timeDispatches(this.device, this.#steps, `while \`${this.plan.name}\` was timed`);
+  }
+
+  /** Runs once, launch by launch, and shows what each has made, until `found` answers true. */
+  async runWatched(found: (made: Made) => boolean): Promise<void> {
+    await this.#lastRun;
+    this.#sendUniforms();
+    await watchDispatches({ device: this.device, plan: this.plan, buffers: this.#buffers, steps: this.#steps, downloads: this.#downloads }, found);
   }
 
   /**

@@ -1,16 +1,12 @@
 // Measures how long each dispatch takes, by the device's own clock.
 
-import type { Provenance } from "../compiler/plan/plan.ts";
+import type { Step } from "../compiler/plan/plan.ts";
 import type { Device } from "./device.ts";
 import { isDispatch, recordTransfer, type Prepared } from "./recording.ts";
 import { usage } from "./transfer.ts";
 
-export interface DispatchTime {
-  readonly name: string;
-  readonly shader: number;
-  readonly origin: Provenance;
-  readonly milliseconds: number;
-}
+/** A dispatch and how long it took once. */
+export type DispatchTime = Pick<Extract<Step, { kind: "dispatch" }>, "name" | "shader" | "origin" | "phase" | "cost"> & { readonly milliseconds: number };
 
 /** WebGPU's largest query set; a dispatch takes two queries. */
 const queries = 4096;
@@ -64,9 +60,7 @@ async function timeBatch(device: Device, steps: readonly Prepared[], doing: stri
     await device.awaited(made.staging.mapAsync(mapForReading), doing);
     const stamps = new BigUint64Array(made.staging.getMappedRange().slice(0));
     return dispatches.map(({ step }, i) => ({
-      name: step.name,
-      shader: step.shader,
-      origin: step.origin,
+      name: step.name, shader: step.shader, origin: step.origin, phase: step.phase, cost: step.cost,
       milliseconds: Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6,
     }));
   } finally {

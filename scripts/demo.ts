@@ -6,7 +6,7 @@ import { dispatch } from "../cli/dispatch.ts";
 import { packageRoot } from "../cli/files.ts";
 import { terminalOn } from "../cli/terminal.ts";
 import { readDeclaration } from "../runtime/data/dataset.ts";
-import { readVolume } from "../runtime/data/nifti.ts";
+import { readVolume } from "../runtime/data/image.ts";
 import { writeAtomic } from "../runtime/files.ts";
 import { CT_WINDOW, slicePicture } from "../runtime/picture/slice.ts";
 import { durationText } from "../runtime/train/progress.ts";

@@ -63,6 +63,8 @@ export interface RunSettings {
   readonly samples: SampleSettings;
   /** What images are resampled to. */
   readonly spacing: SpacingSetting;
+  /** Whether the loss says what becomes of voxels without annotation: it uses something with `ignore` in its name. */
+  readonly ignores: boolean;
   /** Whose weights the run begins with; undefined for random ones. */
   readonly start: Start | undefined;
   /** Epochs without a better score after which the run ends; undefined for never. */
@@ -181,6 +183,7 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
     mirror: mirrorSetting(saying("mirror"), size.length, env),
     samples,
     spacing: spacingSetting(entries, env),
+    ignores: [entries.settings.get("loss"), ...entries.aids.values()].some((entry) => entry !== undefined && /ignore/.test(textOf(entry))),
     start: startSetting(entries, env),
     patience: patienceSetting(entries, env),
     validateEvery: validationSetting(entries, env),
@@ -192,6 +195,10 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
   world.dials.set("epochs", { name: "epochs", value: settings.epochs });
   world.dials.set("steps", { name: "steps", value: settings.steps });
   return { run, env, entries, layer, settings, set };
+}
+
+function textOf({ term: { span } }: Entry): string {
+  return span.file.text.slice(span.start, span.end);
 }
 
 /** `--set batch=1` is a setting of the run, anything else a parameter of the network. */

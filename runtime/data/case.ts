@@ -4,9 +4,12 @@ import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { CaseFiles, Dataset } from "./dataset.ts";
 import { cornerDistance, locate } from "./geometry.ts";
-import { readVolume } from "./nifti.ts";
+import { readVolume } from "./image.ts";
 import { lengthsText, sizeText, voxels } from "./volume.ts";
 import type { Affine, StoredGrid, Triple, Volume } from "./volume.ts";
+
+/** What voxels without annotation are labelled in memory, whatever the file has; no class has this value where some are ignored. */
+export const IGNORED = 255;
 
 /** A case ready to be cut into patches. */
 export interface Case {
@@ -14,7 +17,7 @@ export interface Case {
   readonly channels: number;
   /** [C, D, H, W]. */
   readonly image: Float32Array;
-  /** [D, H, W], values below the number of classes. */
+  /** [D, H, W], values below the number of classes, or `IGNORED`. */
   readonly label: Uint8Array | undefined;
   /** [D, H, W]. */
   readonly shape: Triple;
@@ -26,7 +29,7 @@ export interface Case {
 }
 
 /** Reads images and label of one case; a `Fault` with everything wrong about it. */
-export function loadCase(dataset: Pick<Dataset, "classes">, files: CaseFiles): { readonly loaded: Case; readonly warnings: readonly Diagnostic[] } {
+export function loadCase(dataset: Pick<Dataset, "classes" | "ignore">, files: CaseFiles): { readonly loaded: Case; readonly warnings: readonly Diagnostic[] } {
   const findings: Diagnostic[] = [];
   const warnings: Diagnostic[] = [];
   const read = (path: string): Volume | undefined => {
@@ -59,9 +62,9 @@ export function loadCase(dataset: Pick<Dataset, "classes">, files: CaseFiles): {
   const labelVolume = files.label === undefined ? undefined : read(files.label);
   if (files.label !== undefined && labelVolume !== undefined) {
     if (first !== undefined) findings.push(...gridFindings(files.images[0] ?? "", first, files.label, labelVolume));
-    findings.push(...labelFindings(files.label, labelVolume.data, dataset.classes));
-    label = Uint8Array.from(labelVolume.data);
-    if (label.every((value) => value === 0)) {
+    findings.push(...labelFindings(files.label, labelVolume.data, dataset.ignore === undefined ? dataset.classes : [...dataset.classes, "ignore"]));
+    label = Uint8Array.from(labelVolume.data, (value) => (value === dataset.ignore ? IGNORED : value));
+    if (label.every((value) => value === 0 || value === IGNORED)) {
       warnings.push(diagnostic("W1053", `${files.label} holds background only`, { facts: ["Patches of this case are placed anywhere; its classes do not count in scores."], hint: "check that the right file was exported" }));
     }
   }
@@ -71,7 +74,7 @@ export function loadCase(dataset: Pick<Dataset, "classes">, files: CaseFiles): {
 }
 
 /** Loads many cases; a `Fault` with the findings of all of them, so that one look mends them all. */
-export function loadCases(dataset: Pick<Dataset, "classes">, files: readonly CaseFiles[], progress: (done: number, name: string) => void = () => {}): { readonly cases: readonly Case[]; readonly warnings: readonly Diagnostic[] } {
+export function loadCases(dataset: Pick<Dataset, "classes" | "ignore">, files: readonly CaseFiles[], progress: (done: number, name: string) => void = () => {}): { readonly cases: readonly Case[]; readonly warnings: readonly Diagnostic[] } {
   const cases: Case[] = [];
   const findings: Diagnostic[] = [];
   const warnings: Diagnostic[] = [];

@@ -16,31 +16,40 @@ export interface Component {
 export function components(mask: Uint8Array, shape: Triple): readonly Component[] {
   const left = Uint8Array.from(mask);
   // One list for all: a part is a stretch of it, and what is still to be looked at its end.
-  const list = new Uint32Array(mask.reduce((sum, value) => sum + (value === 0 ? 0 : 1), 0));
+  let count = 0;
+  for (const value of mask) if (value !== 0) count++;
+  const list = new Uint32Array(count);
+  const [depth, height, width] = shape;
+  const plane = height * width;
   const found: Component[] = [];
   let end = 0;
+  const reach = (at: number): void => {
+    if (left[at] === 0) return;
+    left[at] = 0;
+    list[end++] = at;
+  };
   for (let start = 0; start < voxels(shape); start++) {
     if (left[start] === 0) continue;
     const begin = end;
-    left[start] = 0;
-    list[end++] = start;
-    const first: [number, number, number] = [...unravel(start, shape)];
-    const last: [number, number, number] = [...first];
+    reach(start);
+    let [z0, y0, x0] = unravel(start, shape);
+    let [z1, y1, x1] = [z0, y0, x0];
     for (let next = begin; next < end; next++) {
       const at = list[next] ?? 0;
-      const here = unravel(at, shape);
-      for (const axis of [0, 1, 2] as const) {
-        first[axis] = Math.min(first[axis], here[axis]);
-        last[axis] = Math.max(last[axis], here[axis]);
-        const step = axis === 0 ? shape[1] * shape[2] : axis === 1 ? shape[2] : 1;
-        for (const [inside, beside] of [[here[axis] > 0, at - step], [here[axis] < shape[axis] - 1, at + step]] as const) {
-          if (!inside || left[beside] === 0) continue;
-          left[beside] = 0;
-          list[end++] = beside;
-        }
-      }
+      const z = Math.floor(at / plane);
+      const y = Math.floor((at - z * plane) / width);
+      const x = at - z * plane - y * width;
+      if (z < z0) z0 = z; else if (z > z1) z1 = z;
+      if (y < y0) y0 = y; else if (y > y1) y1 = y;
+      if (x < x0) x0 = x; else if (x > x1) x1 = x;
+      if (z > 0) reach(at - plane);
+      if (z < depth - 1) reach(at + plane);
+      if (y > 0) reach(at - width);
+      if (y < height - 1) reach(at + width);
+      if (x > 0) reach(at - 1);
+      if (x < width - 1) reach(at + 1);
     }
-    found.push({ at: list.subarray(begin, end), first, last });
+    found.push({ at: list.subarray(begin, end), first: [z0, y0, x0], last: [z1, y1, x1] });
   }
   return found;
 }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
+import { endings } from "./image.ts";
 
 /** The files of one patient or scan. */
 export interface CaseFiles {
@@ -20,9 +21,22 @@ export interface Dataset {
   readonly channels: readonly string[];
   /** Class names; a class's place in the list is its label value, 0 the background. */
   readonly classes: readonly string[];
+  /** The label value of voxels without annotation, one more than the last class; undefined where there is none. */
+  readonly ignore?: number | undefined;
+  /** What is sought where several labels make up one target; undefined where every label is a class of its own. */
+  readonly regions?: readonly Region[] | undefined;
   readonly ending: string;
   readonly training: readonly CaseFiles[];
   readonly test: readonly CaseFiles[];
+}
+
+/** Several labels that make up one target, as in brain tumour data; regions may overlap. */
+export interface Region {
+  readonly name: string;
+  /** Label values. */
+  readonly values: readonly number[];
+  /** What a prediction writes for it, where no later region holds. */
+  readonly written: number;
 }
 
 /** What dataset.json says. */
@@ -30,12 +44,21 @@ export interface Declaration {
   readonly name: string | undefined;
   readonly channels: readonly string[];
   readonly classes: readonly string[];
+  readonly ignore: number | undefined;
+  readonly regions: readonly Region[] | undefined;
   readonly ending: string;
   readonly training: number | undefined;
 }
 
 /** Opens a data set folder; a `Fault` with everything found wrong about its layout. */
 export function openDataset(folder: string): { readonly dataset: Dataset; readonly warnings: readonly Diagnostic[] } {
+  const { findings, ...opened } = surveyDataset(folder);
+  if (findings.length > 0) throw new Fault(...findings);
+  return opened;
+}
+
+/** As `openDataset`, what is wrong about files told beside the rest; a `Fault` only where dataset.json cannot be used. */
+export function surveyDataset(folder: string): { readonly dataset: Dataset; readonly findings: readonly Diagnostic[]; readonly warnings: readonly Diagnostic[] } {
   const path = join(folder, "dataset.json");
   if (!isFolder(folder)) {
     throw new Fault(diagnostic("N1006", `there is no folder ${folder}`, { hint: "give the folder that holds dataset.json, imagesTr and labelsTr" }));
@@ -51,11 +74,11 @@ export function openDataset(folder: string): { readonly dataset: Dataset; readon
       hint: "name images CASE_0000, CASE_0001 (one per channel) and labels CASE; check file_ending in dataset.json",
     }));
   }
-  if (findings.length > 0) throw new Fault(...findings);
   if (declared.training !== undefined && declared.training !== training.length) {
     warnings.push(diagnostic("W1057", `${path} declares ${declared.training} training cases, ${training.length} were found`, { hint: `set numTraining to ${training.length}, or look for the missing files` }));
   }
-  return { dataset: { folder, name: declared.name ?? folder, channels: declared.channels, classes: declared.classes, ending: declared.ending, training, test }, warnings };
+  const { name, channels, classes, ignore, regions, ending } = declared;
+  return { dataset: { folder, name: name ?? folder, channels, classes, ignore, regions, ending, training, test }, findings, warnings };
 }
 
 function isFolder(path: string): boolean {
@@ -82,7 +105,7 @@ export function readDeclaration(path: string): Declaration {
   return {
     name: typeof name === "string" ? name : undefined,
     channels: readChannels(path, json),
-    classes: readClasses(path, json["labels"]),
+    ...readLabels(path, json["labels"], json["regions_class_order"]),
     ending: readEnding(path, json["file_ending"]),
     training: typeof count === "number" ? count : undefined,
   };
@@ -108,34 +131,52 @@ function readChannels(path: string, json: Readonly<Record<string, unknown>>): re
   });
 }
 
-function readClasses(path: string, given: unknown): readonly string[] {
-  const hint = "write e.g. \"labels\": { \"background\": 0, \"liver\": 1 } with values 0, 1, 2, … without gaps";
-  if (!isRecord(given)) throw wrong(path, `\`labels\` ${given === undefined ? "is missing" : "must be an object"}`, hint);
+const labelHint = "write e.g. \"labels\": { \"background\": 0, \"liver\": 1 } with values 0, 1, 2, … without gaps";
+
+function readLabels(path: string, given: unknown, order: unknown): Pick<Declaration, "classes" | "ignore" | "regions"> {
+  if (!isRecord(given)) throw wrong(path, `\`labels\` ${given === undefined ? "is missing" : "must be an object"}`, labelHint);
+  const { ignore, ...named } = given;
+  const lists = Object.entries(named).map(([name, value]) => ({ name, values: valuesOf(path, name, value) }));
+  const regions = Object.values(named).some(Array.isArray);
   const classes: string[] = [];
-  for (const [name, value] of Object.entries(given)) {
-    if (Array.isArray(value)) throw unsupported(path, `class \`${name}\` is a region (${JSON.stringify(value)})`, "Regions that unite several labels are not supported yet.");
-    if (name === "ignore") throw unsupported(path, "it declares an `ignore` label", "Voxels without annotation are not supported yet.");
-    if (typeof value === "string" && /^\d+$/.test(name)) throw wrong(path, `\`labels\` maps numbers to names (\`${name}\` to ${JSON.stringify(value)})`, `swap them; ${hint}`);
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw wrong(path, `label \`${name}\` has the value ${JSON.stringify(value)}, not a whole number`, hint);
-    if (value > 255) throw wrong(path, `label \`${name}\` has the value ${value}, at most 255 are possible`, hint);
-    const taken = classes[value];
-    if (taken !== undefined) throw wrong(path, `labels \`${taken}\` and \`${name}\` both have the value ${value}`, hint);
-    classes[value] = name;
+  for (const { name, values } of lists) {
+    for (const value of values) {
+      const taken = classes[value];
+      if (taken !== undefined && !regions) throw wrong(path, `labels \`${taken}\` and \`${name}\` both have the value ${value}`, labelHint);
+      // The smallest region that holds a value names it best, and that is one of its own.
+      if (taken === undefined || values.length === 1) classes[value] = values.length === 1 ? name : `label ${value}`;
+    }
   }
   for (let value = 0; value < classes.length; value++) {
-    if (classes[value] === undefined) throw wrong(path, `no label has the value ${value}, though one has ${classes.length - 1}`, hint);
+    if (classes[value] === undefined) throw wrong(path, `no label has the value ${value}, though one has ${classes.length - 1}`, labelHint);
   }
-  if (classes.length < 2) throw wrong(path, "`labels` needs the background and at least one class", hint);
-  return classes;
+  if (classes.length < 2) throw wrong(path, "`labels` needs the background and at least one class", labelHint);
+  if (ignore !== undefined && ignore !== classes.length) throw wrong(path, `label \`ignore\` has the value ${JSON.stringify(ignore)}`, `it must be the highest value, here ${classes.length}`);
+  return { classes, ignore: ignore === undefined ? undefined : classes.length, regions: regions ? readRegions(path, lists, order) : undefined };
 }
 
-function unsupported(path: string, what: string, fact: string): Fault {
-  return new Fault(diagnostic("N1013", `${path}: ${what}`, { facts: [fact], hint: "give every voxel one class of its own in the label files, and declare those" }));
+function valuesOf(path: string, name: string, given: unknown): readonly number[] {
+  if (typeof given === "string" && /^\d+$/.test(name)) throw wrong(path, `\`labels\` maps numbers to names (\`${name}\` to ${JSON.stringify(given)})`, `swap them; ${labelHint}`);
+  const values: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (values.length === 0) throw wrong(path, `region \`${name}\` is empty`, labelHint);
+  return values.map((value) => {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw wrong(path, `label \`${name}\` has the value ${JSON.stringify(value)}, not a whole number`, labelHint);
+    if (value > 255) throw wrong(path, `label \`${name}\` has the value ${value}, at most 255 are possible`, labelHint);
+    return value;
+  });
+}
+
+function readRegions(path: string, lists: readonly { readonly name: string; readonly values: readonly number[] }[], order: unknown): readonly Region[] {
+  const regions = lists.filter(({ values }) => values.some((value) => value !== 0));
+  if (!Array.isArray(order) || order.length !== regions.length || !order.every((value) => typeof value === "number" && Number.isInteger(value) && value > 0 && value < 256)) {
+    throw wrong(path, `\`regions_class_order\` ${order === undefined ? "is missing" : `is ${JSON.stringify(order)}`}, though \`labels\` has regions`, `write one value for each of ${regions.map(({ name }) => name).join(", ")}: what a prediction writes there, later ones over earlier ones`);
+  }
+  return regions.map((region, n) => ({ ...region, written: Number(order[n]) }));
 }
 
 function readEnding(path: string, given: unknown): string {
-  if (given === ".nii.gz" || given === ".nii") return given;
-  throw wrong(path, given === undefined ? "`file_ending` is missing" : `\`file_ending\` is ${JSON.stringify(given)}, which cannot be read`, "images must be NIfTI: \".nii.gz\" or \".nii\"");
+  if (typeof given === "string" && endings.some((one) => one === given)) return given;
+  throw wrong(path, given === undefined ? "`file_ending` is missing" : `\`file_ending\` is ${JSON.stringify(given)}, which cannot be read`, `images must be NIfTI, NRRD or MetaImage: ${endings.map((one) => `"${one}"`).join(", ")}`);
 }
 
 const imageName = /^(?<name>.+)_(?<channel>\d{4})$/;
@@ -143,7 +184,8 @@ const imageName = /^(?<name>.+)_(?<channel>\d{4})$/;
 function list(folder: string, ending: string): { readonly stems: readonly string[]; readonly others: readonly string[] } {
   if (!isFolder(folder)) return { stems: [], others: [] };
   // Hidden files are the droppings of file managers, e.g. `._case_0000.nii.gz`.
-  const names = readdirSync(folder).filter((name) => !name.startsWith(".")).sort();
+  // The voxels of a .mhd lie beside it.
+  const names = readdirSync(folder).filter((name) => !name.startsWith(".") && !(ending === ".mhd" && /\.z?raw$/.test(name))).sort();
   return { stems: names.filter((name) => name.endsWith(ending)).map((name) => name.slice(0, -ending.length)), others: names.filter((name) => !name.endsWith(ending)) };
 }
 

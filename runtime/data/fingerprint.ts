@@ -3,7 +3,8 @@
 import { diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { Case } from "./case.ts";
-import { caseVoxels } from "./case.ts";
+import { measureCase, pooled, type Intensities, type Measure } from "./measure.ts";
+import { percentile, median, targetSpacing } from "./target.ts";
 import { lengthsText } from "./volume.ts";
 import type { Triple } from "./volume.ts";
 
@@ -19,6 +20,8 @@ export interface ChannelFingerprint {
   /** The 0.5 and 99.5 percentiles. */
   readonly low: number;
   readonly high: number;
+  /** Whether an image's own mean and deviation are those of its voxels that are not zero, the others staying 0; absent for no. */
+  readonly masked?: boolean | undefined;
 }
 
 /** Plain data, kept beside the weights: a prediction needs it as much as they do. */
@@ -27,12 +30,11 @@ export interface Fingerprint {
   /** Medians over the cases, along D, H, W. */
   readonly spacing: Triple;
   readonly shape: Triple;
+  /** Whether images are cut to the box around what is not zero; absent for no. */
+  readonly crop?: boolean | undefined;
+  /** The spacing along D, H, W that images are resampled to; absent where they stay as they are. */
+  readonly target?: Triple | undefined;
 }
-
-/** Foreground values looked at per case; more would not move a percentile. */
-const SAMPLES = 1_000_000;
-/** Values that stand for each case when percentiles are taken over all of them. */
-const RANKS = 20_000;
 
 /** nnU-Net's rule: the channel's name decides. */
 export function schemeOf(channel: string): Scheme {
@@ -49,54 +51,52 @@ export function schemeOf(channel: string): Scheme {
   }
 }
 
+/** What is made of a data set's images besides their intensities. */
+export interface Spacing {
+  /** `none`: images keep their own, and are not cut either. */
+  readonly spacing: "median" | "none" | Triple;
+}
+
+/** The fingerprint of cases in memory (at least one), for images that keep their spacing unless said otherwise. */
+export function fingerprintOf(cases: readonly Case[], channels: readonly string[], how: Spacing = { spacing: "none" }): Fingerprint {
+  return fingerprintFrom(cases.map((one) => measureCase(one, how.spacing !== "none")), channels, how);
+}
+
 /**
- * Gathers the fingerprint of the training cases (at least one). Every case that has foreground counts the same,
- * large or small, as in nnU-Net, which draws equally many voxels from each; here nothing is left to chance.
- * Without any foreground all voxels count.
+ * The fingerprint of the training cases (at least one). Every case that has foreground counts the same, large or small, as in
+ * nnU-Net, which draws equally many voxels from each; here nothing is left to chance. Without any foreground all voxels count.
  */
-export function fingerprintOf(cases: readonly Case[], channels: readonly string[]): Fingerprint {
-  const middle = (value: (one: Case) => number): number => median(cases.map(value));
-  const labelled = cases.some((one) => one.label?.some((value) => value > 0));
+export function fingerprintFrom(measures: readonly Measure[], channels: readonly string[], { spacing: how }: Spacing): Fingerprint {
+  const labelled = measures.filter((one) => one.labelled);
+  const counted = labelled.length > 0 ? labelled : measures;
+  const masked = how !== "none" && median(measures.map(({ kept }) => kept)) < MASKED_BELOW;
+  const spacings = measures.map(({ spacing }) => spacing);
+  const shapes = measures.map(({ shape }) => shape);
   return {
     channels: channels.map((name, channel) => {
-      const parts = cases.map((one) => sortedValues(one, channel, labelled)).filter((part) => part.length > 0);
-      return { name, scheme: schemeOf(name), ...statistics(parts) };
+      const scheme = schemeOf(name);
+      const parts = counted.flatMap((one) => one.channels.slice(channel, channel + 1));
+      return { name, scheme, ...statistics(parts), ...(masked && scheme === "zscore" ? { masked } : {}) };
     }),
-    spacing: [middle((c) => c.spacing[0]), middle((c) => c.spacing[1]), middle((c) => c.spacing[2])],
-    shape: [middle((c) => c.shape[0]), middle((c) => c.shape[1]), middle((c) => c.shape[2])],
+    spacing: middle(spacings), shape: middle(shapes),
+    ...(how === "none" ? {} : { crop: true, target: how === "median" ? targetSpacing(spacings, shapes) : how }),
   };
 }
 
-/** The foreground values of one case, or an even choice of them when they are many, in order. */
-function sortedValues(one: Case, channel: number, foregroundOnly: boolean): Float32Array {
-  const size = caseVoxels(one);
-  const image = one.image.subarray(channel * size, (channel + 1) * size);
-  const wanted = (n: number): boolean => !foregroundOnly || (one.label?.[n] ?? 0) > 0;
-  let total = 0;
-  for (let n = 0; n < size; n++) if (wanted(n)) total++;
-  const every = Math.max(1, Math.ceil(total / SAMPLES));
-  const values = new Float32Array(Math.ceil(total / every));
-  for (let n = 0, seen = 0; n < size; n++) {
-    if (!wanted(n)) continue;
-    if (seen % every === 0) values[seen / every] = image[n] ?? 0;
-    seen++;
-  }
-  return values.sort();
+/** Where cutting to what is not zero leaves less than this share of an image, z-scores are taken of that part alone. */
+const MASKED_BELOW = 0.75;
+
+function middle(triples: readonly Triple[]): Triple {
+  const along = (axis: 0 | 1 | 2): number => median(triples.map((triple) => triple[axis]));
+  return [along(0), along(1), along(2)];
 }
 
-function statistics(parts: readonly Float32Array[]): Omit<ChannelFingerprint, "name" | "scheme"> {
-  const each = parts.map(moments);
-  const average = (value: (m: Moments) => number): number => each.reduce((sum, m) => sum + value(m), 0) / Math.max(1, each.length);
-  const mean = average((m) => m.mean);
-  const deviation = Math.sqrt(average((m) => m.deviation ** 2 + (m.mean - mean) ** 2));
-  const ranked = parts.length === 1 ? parts[0] ?? new Float32Array() : new Float32Array(parts.length * RANKS);
-  if (parts.length !== 1) {
-    parts.forEach((part, n) => {
-      for (let rank = 0; rank < RANKS; rank++) ranked[n * RANKS + rank] = part[Math.floor(((rank + 0.5) / RANKS) * part.length)] ?? 0;
-    });
-    ranked.sort();
-  }
-  return { mean, deviation, low: percentile(ranked, 0.5), high: percentile(ranked, 99.5) };
+function statistics(parts: readonly Intensities[]): Omit<ChannelFingerprint, "name" | "scheme"> {
+  const average = (value: (one: Intensities) => number): number => parts.reduce((sum, one) => sum + value(one), 0) / Math.max(1, parts.length);
+  const mean = average((one) => one.mean);
+  const deviation = Math.sqrt(average((one) => one.deviation ** 2 + (one.mean - mean) ** 2));
+  const all = pooled(parts.map((one) => one.sorted));
+  return { mean, deviation, low: percentile(all, 0.5), high: percentile(all, 99.5) };
 }
 
 interface Moments {
@@ -113,25 +113,13 @@ function moments(values: Float32Array): Moments {
   return { mean, deviation: values.length === 0 ? 0 : Math.sqrt(squares / values.length) };
 }
 
-/** A percentile of sorted values, with linear interpolation between neighbours. */
-export function percentile(sorted: ArrayLike<number>, percent: number): number {
-  const at = (percent / 100) * (sorted.length - 1);
-  const below = Math.floor(at);
-  const low = sorted[below] ?? 0;
-  return low + (at - below) * ((sorted[below + 1] ?? low) - low);
-}
-
-function median(values: readonly number[]): number {
-  return percentile([...values].sort((a, b) => a - b), 50);
-}
-
-/** A new image [C, D, H, W] on the common scale. */
-export function normalise(image: Float32Array, fingerprint: Fingerprint): Float32Array {
+/** A new image [C, D, H, W] on the common scale; `mask` [D, H, W] says what counts in channels that are masked. */
+export function normalise(image: Float32Array, fingerprint: Fingerprint, mask?: Uint8Array): Float32Array {
   const out = new Float32Array(image.length);
   const size = image.length / fingerprint.channels.length;
   fingerprint.channels.forEach((channel, n) => {
     const from = image.subarray(n * size, (n + 1) * size);
-    normaliseChannel(from, channel, out.subarray(n * size, (n + 1) * size));
+    normaliseChannel(from, channel, out.subarray(n * size, (n + 1) * size), channel.masked === true ? mask : undefined);
   });
   return out;
 }
@@ -139,7 +127,7 @@ export function normalise(image: Float32Array, fingerprint: Fingerprint): Float3
 // A flat channel would divide by zero; it becomes 0 throughout.
 const LEAST_DEVIATION = 1e-8;
 
-function normaliseChannel(from: Float32Array, channel: ChannelFingerprint, to: Float32Array): void {
+function normaliseChannel(from: Float32Array, channel: ChannelFingerprint, to: Float32Array, mask: Uint8Array | undefined): void {
   switch (channel.scheme) {
     case "ct": {
       const { low, high, mean } = channel;
@@ -148,9 +136,9 @@ function normaliseChannel(from: Float32Array, channel: ChannelFingerprint, to: F
       return;
     }
     case "zscore": {
-      const { mean, deviation } = moments(from);
+      const { mean, deviation } = moments(mask === undefined ? from : from.filter((_, n) => mask[n] === 1));
       const scale = 1 / Math.max(deviation, LEAST_DEVIATION);
-      from.forEach((value, n) => { to[n] = (value - mean) * scale; });
+      from.forEach((value, n) => { to[n] = mask === undefined || mask[n] === 1 ? (value - mean) * scale : 0; });
       return;
     }
     case "unit": {
@@ -176,15 +164,14 @@ export function spacingFindings(cases: readonly Pick<Case, "name" | "spacing">[]
   const xyz = (spacing: Triple): string => lengthsText([...spacing].reverse());
   const names = off.slice(0, 5).map((one) => `${one.name} (${xyz(one.spacing)})`).join(", ") + (off.length > 5 ? ", …" : "");
   return [diagnostic("W1055", `${off.length === 1 ? "a case has" : `${off.length} cases have`} another spacing than ${xyz(median)} mm`, {
-    facts: [`These are ${names}.`, "Images are not resampled: the network sees these at another scale."],
-    hint: "resample them to the common spacing, label with nearest neighbour",
+    facts: [`These are ${names}.`, "Images are not resampled here: the network sees these at another scale."],
+    hint: "`spacing = median` in the run brings all to one spacing",
   })];
 }
 
-/** Warns of classes that no training label contains: the network cannot learn them. */
-export function absentFindings(cases: readonly Case[], classes: readonly string[]): readonly Diagnostic[] {
-  const seen = new Set<number>();
-  for (const one of cases) for (const value of one.label ?? []) seen.add(value);
+/** Warns of classes whose values no training label has: the network cannot learn them. */
+export function absentFindings(values: Iterable<number>, classes: readonly string[]): readonly Diagnostic[] {
+  const seen = new Set(values);
   const absent = classes.filter((_, value) => value > 0 && !seen.has(value));
   if (absent.length === 0) return [];
   return [diagnostic("W1056", `no training label contains ${absent.join(", ")}`, { facts: ["The network cannot learn what it never sees."], hint: "take unused classes out of labels in dataset.json" })];

@@ -1,6 +1,6 @@
-// Gzip streams: a glimpse of the beginning, and the whole with damage told apart from bad luck.
+// Compressed streams: a glimpse of the beginning, and the whole with damage told apart from bad luck.
 
-import { gunzipSync, constants } from "node:zlib";
+import { constants, gunzipSync, inflateSync } from "node:zlib";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 
 /** Deflate cannot do better than 1032 to 1, so a size beyond this is a lie without unpacking anything. */
@@ -24,6 +24,11 @@ export function gunzipHead(path: string, bytes: Uint8Array, wanted: number): Uin
 /** The whole stream, all members of it. */
 export function gunzipAll(path: string, bytes: Uint8Array): Uint8Array {
   return unpack(path, () => gunzipSync(bytes));
+}
+
+/** A whole zlib stream, as MetaImage has it; some writers make it gzip. */
+export function inflateAll(path: string, bytes: Uint8Array): Uint8Array {
+  return unpack(path, () => (isGzip(bytes) ? gunzipSync(bytes) : inflateSync(bytes)));
 }
 
 /** The most that a stream of this length can unpack to. */

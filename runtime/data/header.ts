@@ -39,9 +39,11 @@ export function readHeader(path: string, bytes: Uint8Array): Header {
 }
 
 function notNifti(path: string, fact: string): Fault {
-  return new Fault(diagnostic("N1001", `${path} is not a NIfTI file`, {
+  // What begins as one of the others does not come here.
+  const format = /\.nrrd$/i.test(path) ? "a NRRD" : /\.mh[ad]$/i.test(path) ? "a MetaImage" : "a NIfTI";
+  return new Fault(diagnostic("N1001", `${path} is not ${format} file`, {
     facts: [fact],
-    hint: "give a .nii or .nii.gz image; export it again if it should be one",
+    hint: "give an image, .nii.gz, .nii, .nrrd, .mha or .mhd; export it again if it should be one",
   }));
 }
 

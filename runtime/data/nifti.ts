@@ -1,14 +1,13 @@
-// Reads NIfTI images into volumes and writes label maps back onto the grid they came from.
+// NIfTI files: bytes to volumes, and label maps and images back to bytes.
 
 import { gzipSync } from "node:zlib";
 import { diagnostic, Fault, invariant } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
-import { readBytes, writeAtomic } from "../files.ts";
-import { columnLengths, nearestAxes, turnAffine } from "./geometry.ts";
+import { nearestAxes } from "./geometry.ts";
 import { gunzipAll, gunzipHead, isGzip, largestUnpacked } from "./gzip.ts";
 import { chooseAffine, HEADER_BYTES, readHeader, writeHeader } from "./header.ts";
 import type { Header } from "./header.ts";
-import { kindOf, storeVoxels, turnedShape, turnVoxels } from "./voxels.ts";
+import { kindOf, storeVoxels, turnedShape, volumeOn } from "./voxels.ts";
 import type { Kind } from "./voxels.ts";
 import { voxels } from "./volume.ts";
 import type { StoredGrid, Volume } from "./volume.ts";
@@ -19,13 +18,8 @@ export interface ReadVolume {
   readonly warnings: readonly Diagnostic[];
 }
 
-/** Reads a `.nii` or `.nii.gz` file; a `Fault` when it is not one, is damaged, or is not one grey-value volume. */
-export function readVolume(path: string): ReadVolume {
-  return decodeVolume(path, readBytes(path));
-}
-
-/** As `readVolume`, from bytes; `path` is for messages. */
-export function decodeVolume(path: string, file: Uint8Array): ReadVolume {
+/** A volume from the bytes of a `.nii` or `.nii.gz` file; a `Fault` when they are none, are damaged, or are not one grey-value volume. `path` is for messages. */
+export function decodeNifti(path: string, file: Uint8Array): ReadVolume {
   const packed = isGzip(file);
   const header = readHeader(path, packed ? gunzipHead(path, file, HEADER_BYTES) : file);
   const kind = kindOf(path, header.datatype);
@@ -43,18 +37,8 @@ export function decodeVolume(path: string, file: Uint8Array): ReadVolume {
   const { affine, sformCode, qformCode } = chooseAffine(path, header, { warn });
   const { size, version } = header;
   const stored: StoredGrid = { size, affine, sources: nearestAxes(affine), sformCode, qformCode, version };
-  const count = size[0] * size[1] * size[2];
-  const numbers = kind.numbers(bytes.subarray(header.offset), count, header.littleEndian);
-  const turned = turnAffine(affine, size, stored.sources);
-  const [x, y, z] = columnLengths(turned);
-  const volume: Volume = {
-    data: turnVoxels(numbers, stored, header.slope, header.intercept),
-    shape: turnedShape(stored),
-    spacing: [z, y, x],
-    affine: turned,
-    stored,
-  };
-  return { volume, warnings };
+  const numbers = kind.numbers(bytes.subarray(header.offset), size[0] * size[1] * size[2], header.littleEndian);
+  return { volume: volumeOn(stored, numbers, header.slope, header.intercept), warnings };
 }
 
 function tooShort(path: string, header: Header, kind: Kind, needed: number, found: number | undefined): Fault {
@@ -91,9 +75,4 @@ function assemble(header: Uint8Array, data: Uint8Array | Int16Array | Float32Arr
     else data.forEach((value, n) => view.setFloat32(4 * n, value, true));
   }
   return compress ? gzipSync(bytes) : bytes;
-}
-
-/** Writes a label map with the grid, orientation and affine of the file it was made for; compressed if `path` ends in `.gz`. */
-export function writeLabels(path: string, labels: Uint8Array | Int16Array, grid: StoredGrid): void {
-  writeAtomic(path, encodeLabels(labels, grid, path.endsWith(".gz")));
 }

@@ -1,4 +1,4 @@
-// Boxes of a volume at another resolution, and the way back: centres of voxels at halves, borders clamped.
+// Boxes of a volume at another resolution: centres of voxels at halves, borders clamped.
 
 import { invariant } from "../../compiler/report/diagnostic.ts";
 import type { Box } from "./long-axis.ts";
@@ -43,27 +43,6 @@ export function resizeBox(from: Float32Array | Uint8Array, shape: Triple, box: B
     const inside = a >= 0 && b >= 0 && c >= 0 && a < shape[0] && b < shape[1] && c < shape[2];
     return inside ? (from[(a * shape[1] + b) * shape[2] + c] ?? 0) : 0;
   }, (n, value) => { into[at + n] = value; });
-}
-
-/**
- * The way back: `values` [D, H, W] of `size` resized trilinearly to the box. `put` gets the offset in the volume and the value of
- * every voxel of the box that lies in the volume.
- */
-export function pasteBox(values: Float32Array, size: Triple, box: Box, shape: Triple, put: (at: number, value: number) => void): void {
-  invariant(values.length === voxels(size), () => `${values.length} values for ${size.join(" x ")}`);
-  const first = ([0, 1, 2] as const).map((axis) => Math.max(0, -box.start[axis]));
-  const count = ([0, 1, 2] as const).map((axis) => Math.max(0, Math.min(box.size[axis], shape[axis] - box.start[axis]) - (first[axis] ?? 0)));
-  const taps = ([0, 1, 2] as const).map((axis) => part(linear(size[axis], box.size[axis]), first[axis] ?? 0, count[axis] ?? 0));
-  const [d = 0, h = 0, w = 0] = count;
-  const [z = 0, y = 0, x = 0] = ([0, 1, 2] as const).map((axis) => box.start[axis] + (first[axis] ?? 0));
-  blend(taps, [d, h, w], (a, b, c) => values[(a * size[1] + b) * size[2] + c] ?? 0, (n, value) => {
-    const [row, column] = [Math.floor(n / w), n % w];
-    put(((z + Math.floor(row / h)) * shape[1] + y + (row % h)) * shape[2] + x + column, value);
-  });
-}
-
-function part({ low, high, share }: Taps, first: number, count: number): Taps {
-  return { low: low.subarray(first, first + count), high: high.subarray(first, first + count), share: share.subarray(first, first + count) };
 }
 
 function blend([tz, ty, tx]: readonly Taps[], size: Triple, read: (z: number, y: number, x: number) => number, put: (n: number, value: number) => void): void {

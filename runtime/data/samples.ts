@@ -74,7 +74,7 @@ export function sampleOf(one: Case, { target, drop, crop, guide }: Samples, patc
   const chosen = target === undefined ? one.label : targetAlone(one.label, target);
   const label = drop === undefined ? chosen : withoutSmall(chosen, one.shape, drop);
   if ((crop !== undefined || guide === true) && label.every((value) => value === 0)) return undefined;
-  if (crop === undefined) return { ...one, label };
+  if (crop === undefined) return label === one.label ? one : { ...one, label };
   const box = cubeOf(label, one.shape, one.spacing, crop);
   if (box === undefined) return undefined;
   const small = new Uint8Array(voxels(patch));
@@ -85,15 +85,13 @@ export function sampleOf(one: Case, { target, drop, crop, guide }: Samples, patc
   return { ...one, image, label: small, shape: patch, spacing: resizedSpacing(box, one.spacing, patch) };
 }
 
-/** Cases as a run learns from them, and a warning that names those left out. */
-export function samplesOf(cases: readonly Case[], rules: Samples, patch: Triple): { readonly cases: readonly Case[]; readonly warnings: readonly Diagnostic[] } {
-  const made = cases.map((one) => sampleOf(one, rules, patch));
-  const lost = cases.filter((_, n) => made[n] === undefined).map(({ name }) => name);
-  const warnings = lost.length === 0 ? [] : [diagnostic("W1081", `${lost.length === 1 ? "a case has" : `${lost.length} cases have`} no foreground and ${lost.length === 1 ? "is" : "are"} left out`, {
-    facts: [`${lost.slice(0, 5).join(", ")}${lost.length > 5 ? ", …" : ""}: there is nothing to ${rules.crop === undefined ? "click on" : "cut a cube around"}.`],
-    hint: rules.drop === undefined ? undefined : `parts with an extent below ${rules.drop.extent} or with fewer than ${rules.drop.voxels} voxels do not count (\`drop\`)`,
+/** A warning that names the cases a run has no use for. */
+export function lostFindings(lost: readonly string[], { crop, drop }: Samples): readonly Diagnostic[] {
+  if (lost.length === 0) return [];
+  return [diagnostic("W1081", `${lost.length === 1 ? "a case has" : `${lost.length} cases have`} no foreground and ${lost.length === 1 ? "is" : "are"} left out`, {
+    facts: [`${lost.slice(0, 5).join(", ")}${lost.length > 5 ? ", …" : ""}: there is nothing to ${crop === undefined ? "click on" : "cut a cube around"}.`],
+    hint: drop === undefined ? undefined : `parts with an extent below ${drop.extent} or with fewer than ${drop.voxels} voxels do not count (\`drop\`)`,
   })];
-  return { cases: made.filter((one) => one !== undefined), warnings };
 }
 
 /** N1084 where no training case is left. */

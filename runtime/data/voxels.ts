@@ -1,8 +1,9 @@
-// Stored values of every NIfTI data type to 32-bit floats in the volume's order, and labels back.
+// Stored values of every data type to 32-bit floats in the volume's order, and labels back.
 
 import { endianness } from "node:os";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
-import type { AxisSource, StoredGrid, Triple } from "./volume.ts";
+import { columnLengths, turnAffine } from "./geometry.ts";
+import type { AxisSource, StoredGrid, Triple, Volume } from "./volume.ts";
 
 /** A data type that can be read. */
 export interface Kind {
@@ -89,6 +90,11 @@ export function kindOf(path: string, datatype: number): Kind {
   }));
 }
 
+/** The data type of that name (`uint8`, `int16`, …); undefined for a name that is none of them. */
+export function kindNamed(name: string): Kind | undefined {
+  return [...KINDS.values()].find((kind) => kind.name === name);
+}
+
 interface Walk {
   /** Stored offset of the volume's voxel [0, 0, 0], and the stored steps along its x, y, z. */
   readonly start: number;
@@ -126,6 +132,13 @@ export function turnVoxels(numbers: ArrayLike<number>, grid: Pick<StoredGrid, "s
     }
   }
   return out;
+}
+
+/** The volume that stored numbers make on their grid: turned to RAS, scaled. */
+export function volumeOn(stored: StoredGrid, numbers: ArrayLike<number>, slope = 1, intercept = 0): Volume {
+  const affine = turnAffine(stored.affine, stored.size, stored.sources);
+  const [x, y, z] = columnLengths(affine);
+  return { data: turnVoxels(numbers, stored, slope, intercept), shape: turnedShape(stored), spacing: [z, y, x], affine, stored };
 }
 
 /** The way back: values in the volume's order into an array in the stored order. */

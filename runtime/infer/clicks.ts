@@ -31,10 +31,12 @@ export interface ClickUse {
   readonly needed: boolean;
   /** The label to draw from maps; undefined for any foreground. */
   readonly target: number | undefined;
+  /** Cases that may be clicked on, where not all of them are predicted. */
+  readonly all?: readonly Wanted[];
 }
 
 /** Gives every case its click; cases that lack one, and clicks that belong nowhere, are findings. */
-export function withClicks(cases: readonly Wanted[], given: GivenClicks, { needed, target }: ClickUse): { readonly requests: readonly Request[]; readonly errors: readonly Diagnostic[] } {
+export function withClicks(cases: readonly Wanted[], given: GivenClicks, { needed, target, all = cases }: ClickUse): { readonly requests: readonly Request[]; readonly errors: readonly Diagnostic[] } {
   const entries = [
     ...given.voxels.map((text) => fromFlag("--click", "voxel", text)),
     ...given.mm.map((text) => fromFlag("--click-mm", "mm", text)),
@@ -45,7 +47,7 @@ export function withClicks(cases: readonly Wanted[], given: GivenClicks, { neede
   const troubled = new Set<string>();
   for (const { name, click } of entries) {
     const other = byName.get(name);
-    const finding = "code" in click ? click : other !== undefined ? twice(name, other, click) : cases.some((one) => one.name === name) ? undefined : stray(name, click, cases);
+    const finding = "code" in click ? click : other !== undefined ? twice(name, other, click) : all.some((one) => one.name === name) ? undefined : stray(name, click, all);
     if (finding === undefined && !("code" in click)) {
       byName.set(name, click);
     } else if (finding !== undefined) {

@@ -9,53 +9,61 @@ export function independent(channels: number, classes: number): boolean {
 }
 
 /**
- * What every class has for itself at the voxel `at` of logits [K, `size`], into `shares`: the softmax; of independent
- * targets the sigmoids, and a half for the background. The class with the largest share wins, the first of equals.
+ * Lays the logits of `count` voxels side by side by class, into `votes` [classes, count]. They lie from `from` on in
+ * `logits` [channels, size]. The background of independent targets has a logit of 0, which a sigmoid of more than a half beats.
  */
-export function sharesAt(logits: Float32Array, at: number, size: number, channels: number, classes: number, shares: Float64Array): void {
-  if (independent(channels, classes)) {
-    shares[0] = 0.5;
-    for (let k = 0; k < channels; k++) shares[k + 1] = 1 / (1 + Math.exp(-(logits[k * size + at] ?? 0)));
-    return;
-  }
-  let top = logits[at] ?? 0;
-  for (let k = 1; k < channels; k++) {
-    const value = logits[k * size + at] ?? 0;
-    if (value > top) top = value;
-  }
-  let sum = 0;
+export function votesOf(logits: Float32Array, size: number, channels: number, classes: number, from: number, count: number, votes: Float64Array): void {
+  const shift = independent(channels, classes) ? 1 : 0;
+  votes.fill(0, 0, shift * count);
   for (let k = 0; k < channels; k++) {
-    const power = Math.exp((logits[k * size + at] ?? 0) - top);
-    shares[k] = power;
-    sum += power;
+    votes.set(logits.subarray(k * size + from, k * size + from + count), (k + shift) * count);
   }
-  for (let k = 0; k < channels; k++) shares[k] = (shares[k] ?? 0) / sum;
 }
 
-/** As `sharesAt`, the logits themselves; that of the background of independent targets is 0. */
-export function logitsAt(logits: Float32Array, at: number, size: number, channels: number, classes: number, shares: Float64Array): void {
-  const shift = independent(channels, classes) ? 1 : 0;
-  shares[0] = 0;
-  for (let k = 0; k < channels; k++) shares[k + shift] = logits[k * size + at] ?? 0;
+/** Logits [classes, count] to probabilities, in place: their softmax, or of independent targets the sigmoids, a half for the background. */
+export function toShares(votes: Float64Array, count: number, classes: number, alone: boolean): void {
+  if (alone) {
+    for (let at = 0; at < classes * count; at++) votes[at] = 1 / (1 + Math.exp(-(votes[at] ?? 0)));
+    return;
+  }
+  const top = votes.slice(0, count);
+  for (let at = count, n = 0; at < classes * count; at++, n = n + 1 === count ? 0 : n + 1) if ((votes[at] ?? 0) > (top[n] ?? 0)) top[n] = votes[at] ?? 0;
+  const sum = new Float64Array(count);
+  for (let at = 0, n = 0; at < classes * count; at++, n = n + 1 === count ? 0 : n + 1) {
+    const power = Math.exp((votes[at] ?? 0) - (top[n] ?? 0));
+    votes[at] = power;
+    sum[n] = (sum[n] ?? 0) + power;
+  }
+  for (let at = 0, n = 0; at < classes * count; at++, n = n + 1 === count ? 0 : n + 1) votes[at] = (votes[at] ?? 0) / (sum[n] ?? 1);
 }
+
+/** The class with the largest of the votes [classes, count], voxel by voxel, into `labels` at `to`; the first of equals. */
+export function winners(votes: Float64Array, count: number, classes: number, labels: Uint8Array, to = 0): void {
+  for (let n = 0; n < count; n++) {
+    let best = 0;
+    let most = votes[n] ?? 0;
+    for (let k = 1, at = n + count; k < classes; k++, at += count) {
+      const vote = votes[at] ?? 0;
+      if (vote > most) [best, most] = [k, vote];
+    }
+    labels[to + n] = best;
+  }
+}
+
+/** Voxels that are decided at a time. */
+const STRETCH = 4096;
 
 /** The winning class, voxel by voxel: logits [N, K, …] to [N, …]. */
 export function decide(logits: Float32Array, samples: number, channels: number, classes: number): Uint8Array {
   const size = logits.length / (samples * channels);
   const out = new Uint8Array(samples * size);
-  // Against a logit of 0 for the background a target wins where its sigmoid is more than a half.
-  const alone = independent(channels, classes);
-  const [first, shift] = alone ? [0, 1] : [1, 0];
+  const votes = new Float64Array(classes * STRETCH);
   for (let sample = 0; sample < samples; sample++) {
-    const base = sample * channels * size;
-    for (let n = 0; n < size; n++) {
-      let best = 0;
-      let most = alone ? 0 : (logits[base + n] ?? 0);
-      for (let k = first; k < channels; k++) {
-        const value = logits[base + k * size + n] ?? 0;
-        if (value > most) [best, most] = [k + shift, value];
-      }
-      out[sample * size + n] = best;
+    const own = logits.subarray(sample * channels * size, (sample + 1) * channels * size);
+    for (let from = 0; from < size; from += STRETCH) {
+      const count = Math.min(STRETCH, size - from);
+      votesOf(own, size, channels, classes, from, count, votes);
+      winners(votes, count, classes, out, sample * size + from);
     }
   }
   return out;

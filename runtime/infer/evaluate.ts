@@ -5,17 +5,20 @@ import { basename, dirname, join } from "node:path";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { gridFindings, labelFindings } from "../data/case.ts";
-import { readDeclaration } from "../data/dataset.ts";
-import { readVolume } from "../data/nifti.ts";
-import { countOverlap } from "../train/metrics.ts";
-import type { CaseCounts } from "../train/metrics.ts";
-import { NOWHERE, surfaceScores } from "./surface.ts";
+import { readDeclaration, type Declaration } from "../data/dataset.ts";
+import { determinant, locate } from "../data/geometry.ts";
+import { endingOf, endings, readVolume } from "../data/image.ts";
+import { lengthsText, sizeText } from "../data/volume.ts";
+import type { Volume } from "../data/volume.ts";
+import { countRegions } from "../train/metrics.ts";
+import type { CaseCounts, Scored } from "./summary.ts";
+import { maskOf, NOWHERE, surfaceScores } from "./surface.ts";
 
 /** What was compared and how often it agreed. */
 export interface Evaluation {
   readonly cases: readonly CaseCounts[];
-  /** Class names by value; plain numbers where no data set names them. */
-  readonly classes: readonly string[];
+  /** What is scored, the background first; plain numbers where no data set names them. */
+  readonly scored: readonly Scored[];
   readonly warnings: readonly Diagnostic[];
 }
 
@@ -30,57 +33,92 @@ export interface EvaluationOptions {
   readonly datasetJson?: string | undefined;
   /** Measures the distances between surfaces too; of the NSD, in millimetres. */
   readonly tolerance?: number | undefined;
+  /** The true label of voxels that do not count; by default that of the data set. */
+  readonly ignore?: number | undefined;
   readonly progress?: (done: number, total: number, name: string) => void;
 }
 
+/** How maps are compared. */
+interface Rules {
+  /** Of the values that maps may have. */
+  readonly names: readonly string[];
+  readonly scored: readonly Scored[];
+  readonly ignore: number | undefined;
+  readonly tolerance: number | undefined;
+}
+
 /** Compares two files, or two folders file by file; a `Fault` with everything that stands in the way. */
-export function evaluate(predicted: string, truth: string, { datasetJson, tolerance, progress = () => {} }: EvaluationOptions = {}): Evaluation {
+export function evaluate(predicted: string, truth: string, { datasetJson, tolerance, ignore, progress = () => {} }: EvaluationOptions = {}): Evaluation {
   const warnings: Diagnostic[] = [];
   const pairs = findPairs(predicted, truth, warnings);
-  const declared = datasetJson ?? namesBeside(truth);
-  const names = declared === undefined ? undefined : readDeclaration(declared).classes;
+  const path = datasetJson ?? namesBeside(truth);
+  const declared = path === undefined ? undefined : readDeclaration(path);
+  const rules = { names: declared?.classes ?? ANY_CLASS, scored: scoredIn(declared), ignore: ignore ?? declared?.ignore, tolerance };
   const findings: Diagnostic[] = [];
   const cases: CaseCounts[] = [];
   pairs.forEach((pair, n) => {
     progress(n, pairs.length, pair.name);
     try {
-      cases.push(compare(pair, names ?? ANY_CLASS, tolerance, warnings));
+      cases.push(compare(pair, rules, warnings));
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       findings.push(...error.findings);
     }
   });
   if (findings.length > 0) throw new Fault(...findings);
-  const classes = names ?? numbered(cases);
-  return { cases: cases.map((one) => ({ ...one, counts: one.counts.slice(0, classes.length), surfaces: one.surfaces?.slice(0, classes.length) })), classes, warnings };
+  const scored = declared === undefined ? rules.scored.slice(0, 1 + lastSeen(cases)) : rules.scored;
+  return { cases: cases.map((one) => ({ ...one, counts: one.counts.slice(0, scored.length), surfaces: one.surfaces?.slice(0, scored.length) })), scored, warnings };
+}
+
+/** The regions of a data set, else its classes; without one any value is a class. */
+function scoredIn(declared: Declaration | undefined): readonly Scored[] {
+  const { classes = ANY_CLASS, regions } = declared ?? {};
+  const all = classes.map((name, value) => ({ name, values: [value] }));
+  return regions === undefined ? all : [...all.slice(0, 1), ...regions.map(({ name, values }) => ({ name, values }))];
 }
 
 const ANY_CLASS: readonly string[] = Array.from({ length: 256 }, (_, value) => String(value));
 
 /** Without a data set: as many classes as the largest value seen asks for. */
-function numbered(cases: readonly CaseCounts[]): readonly string[] {
+function lastSeen(cases: readonly CaseCounts[]): number {
   let last = 1;
   for (const { counts } of cases) counts.forEach(({ hits, falseAlarms, misses }, value) => { if (hits + falseAlarms + misses > 0) last = Math.max(last, value); });
-  return ANY_CLASS.slice(0, last + 1);
+  return last;
 }
 
-function compare(pair: Pair, classes: readonly string[], tolerance: number | undefined, warnings: Diagnostic[]): CaseCounts {
+function compare(pair: Pair, { names, scored, ignore, tolerance }: Rules, warnings: Diagnostic[]): CaseCounts {
   const guess = readVolume(pair.predicted);
   const truth = readVolume(pair.truth);
   warnings.push(...guess.warnings, ...truth.warnings);
-  const findings = [...labelFindings(pair.predicted, guess.volume.data, classes), ...labelFindings(pair.truth, truth.volume.data, classes)];
-  for (const finding of gridFindings(pair.truth, truth.volume, pair.predicted, guess.volume, "label")) {
-    // Another tool may have lost the header; the voxels can still be compared one by one.
-    if (finding.code === "N1016") findings.push(finding);
-    else warnings.push({ ...finding, code: "W1059", hint: "the voxels are compared in their order; make sure that they belong together" });
-  }
+  const [a, b] = [guess.volume.data, truth.volume.data];
+  const apart = gridFindings(pair.truth, truth.volume, pair.predicted, guess.volume, "label");
+  const findings = [
+    ...(apart.length === 0 ? [] : [misplaced(pair, guess.volume, truth.volume)]),
+    // What is ignored may have a value beyond those of the classes.
+    ...labelFindings(pair.predicted, a, names), ...labelFindings(pair.truth, b.map((value) => (value === ignore ? 0 : value)), names),
+  ];
   if (findings.length > 0) throw new Fault(...findings);
-  const counts = countOverlap(guess.volume.data, truth.volume.data, classes.length);
-  if (tolerance === undefined) return { ...pair, counts };
-  const { shape, spacing } = truth.volume;
-  const surfaces = counts.map(({ hits, falseAlarms, misses }, value) =>
-    (value === 0 || hits + falseAlarms + misses === 0 ? NOWHERE : surfaceScores(guess.volume.data, truth.volume.data, value, shape, spacing, tolerance)));
-  return { ...pair, counts, surfaces };
+  const counts = countRegions(a, b, scored.map(({ values }) => values), ignore);
+  const { shape, spacing, affine } = truth.volume;
+  const counted = { ...pair, counts, volume: Math.abs(determinant(affine)) };
+  if (tolerance === undefined) return counted;
+  // To both maps an ignored voxel is background.
+  const [p, t] = ignore === undefined ? [a, b] : [a.map((value, n) => (b[n] === ignore ? 0 : value)), b.map((value) => (value === ignore ? 0 : value))];
+  const surfaces = counts.map(({ hits, falseAlarms, misses }, k) =>
+    (k === 0 || hits + falseAlarms + misses === 0 ? NOWHERE : surfaceScores(p, t, maskOf(scored[k]?.values ?? []), shape, spacing, tolerance)));
+  return { ...counted, surfaces };
+}
+
+function misplaced({ predicted, truth }: Pair, guess: Volume, label: Volume): Diagnostic {
+  const grid = (path: string, volume: Volume): string => {
+    const { shape, spacing, affine } = volume;
+    const axes = ([0, 1, 2] as const).map((column) => `(${lengthsText(affine.map((row) => row[column] / (spacing[2 - column] ?? 1)))})`);
+    return `${path} has ${sizeText(shape)} voxels of ${lengthsText([...spacing].reverse())} mm, the first at ${lengthsText(locate(affine, [0, 0, 0]))} mm, its axes along ${axes.join(", ")}.`;
+  };
+  return diagnostic("N1033", `${predicted} does not lie on the grid of its label`, {
+    facts: [grid(predicted, guess), grid(truth, label)],
+    hint: "resample one to the grid of the other, with nearest neighbour; if another tool only lost the header, copy that of the label",
+  });
 }
 
 function isFolder(path: string): boolean {
@@ -97,7 +135,7 @@ function findPairs(predicted: string, truth: string, warnings: Diagnostic[]): re
   }
   if (!isFolder(predicted)) return [{ name: stem(basename(truth)) ?? basename(truth), predicted, truth }];
   const [guesses, truths] = [labelMaps(predicted), labelMaps(truth)];
-  if (truths.size === 0) throw new Fault(diagnostic("N1032", `${truth} holds no label maps`, { facts: ["No file there ends in .nii.gz or .nii."], hint: "give the folder with the true labels, e.g. labelsTs" }));
+  if (truths.size === 0) throw new Fault(diagnostic("N1032", `${truth} holds no label maps`, { facts: [`No file there ends in ${endings.join(", ")}.`], hint: "give the folder with the true labels, e.g. labelsTs" }));
   const missing = [...truths.keys()].filter((name) => !guesses.has(name));
   if (missing.length > 0) {
     throw new Fault(diagnostic("N1031", `${missing.length === 1 ? "one case has" : `${missing.length} of ${truths.size} cases have`} no prediction: ${some(missing)}`, {
@@ -117,7 +155,8 @@ function some(names: readonly string[]): string {
 }
 
 function stem(file: string): string | undefined {
-  return /^(?<name>[^.].*?)\.nii(\.gz)?$/.exec(file)?.groups?.["name"];
+  const ending = file.startsWith(".") ? undefined : endingOf(file);
+  return ending === undefined ? undefined : file.slice(0, -ending.length);
 }
 
 function labelMaps(folder: string): ReadonlyMap<string, string> {

@@ -5,6 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { CaseFiles } from "../data/dataset.ts";
+import { endingOf, endings } from "../data/image.ts";
 
 /** A case with the name of the file its prediction gets. */
 export interface Wanted extends CaseFiles {
@@ -34,19 +35,17 @@ export function findCases(paths: readonly string[], channels: readonly string[])
   return wanted;
 }
 
-const image = /^[^.].*\.nii(\.gz)?$/;
-
 function filesAt(path: string, findings: Diagnostic[]): readonly string[] {
   if (!existsSync(path)) {
     findings.push(diagnostic("N1006", `cannot read ${path}`, { facts: ["There is no such file or folder."], hint: "check the spelling, and that the path is relative to the folder you are in" }));
     return [];
   }
   if (!statSync(path).isDirectory()) return [path];
-  const found = readdirSync(path).filter((name) => image.test(name)).sort();
+  const found = readdirSync(path).filter((name) => !name.startsWith(".") && endingOf(name) !== undefined).sort();
   if (found.length === 0) {
     const inside = ["imagesTs", "imagesTr"].find((name) => existsSync(join(path, name)));
     findings.push(diagnostic("N1064", `${path} holds no images`, {
-      facts: ["No file there ends in .nii.gz or .nii."],
+      facts: [`No file there ends in ${endings.join(", ")}.`],
       hint: inside === undefined ? "give the folder with the images, CASE_0000.nii.gz and so on" : `did you mean ${join(path, inside)}?`,
     }));
   }
@@ -56,7 +55,7 @@ function filesAt(path: string, findings: Diagnostic[]): readonly string[] {
 /** A file without a channel number is the whole case, as other tools write single-channel images. */
 function partsOf(path: string): { readonly name: string; readonly channel: number; readonly ending: string } {
   const file = basename(path);
-  const ending = /\.nii(\.gz)?$/.exec(file)?.[0] ?? ".nii.gz";
+  const ending = endingOf(file) ?? ".nii.gz";
   const stem = file.endsWith(ending) ? file.slice(0, -ending.length) : file;
   const numbered = /^(?<name>.+)_(?<channel>\d{4})$/.exec(stem)?.groups;
   return { name: numbered?.["name"] ?? stem, channel: Number(numbered?.["channel"] ?? 0), ending };

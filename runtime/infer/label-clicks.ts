@@ -6,7 +6,7 @@ import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { Click } from "../data/click.ts";
 import { locate } from "../data/geometry.ts";
-import { readVolume } from "../data/nifti.ts";
+import { readVolume } from "../data/image.ts";
 import { unravel } from "../data/volume.ts";
 import { draws } from "../draws.ts";
 import type { Wanted } from "./inputs.ts";

@@ -1,52 +1,38 @@
 // Predicts cases one after the other and writes each label map on the grid of its image.
 
+import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
-import type { Port } from "../../compiler/plan/plan.ts";
 import { loadCase } from "../data/case.ts";
 import type { Case } from "../data/case.ts";
-import { clickMap, locateClick } from "../data/click.ts";
+import { locateClick } from "../data/click.ts";
 import type { Click } from "../data/click.ts";
-import { normalise, spacingFindings } from "../data/fingerprint.ts";
-import type { Fingerprint } from "../data/fingerprint.ts";
-import { writeLabels } from "../data/nifti.ts";
-import { cubeOf } from "../data/samples.ts";
-import type { Samples } from "../data/samples.ts";
-import { sizeText } from "../data/volume.ts";
-import type { Triple } from "../data/volume.ts";
-import type { Session } from "../session.ts";
-import { predictCube } from "./cube.ts";
+import { spacingFindings } from "../data/fingerprint.ts";
+import { readVolume, writeLabels } from "../data/image.ts";
+import { newShape } from "../data/resample.ts";
+import { voxels } from "../data/volume.ts";
+import { bytesText } from "../faults.ts";
+import { caseSlices, stages } from "./case-slices.ts";
+import type { Predictor } from "./case-slices.ts";
 import type { Wanted } from "./inputs.ts";
-import { predictVolume } from "./window.ts";
-import type { Blending, RunWindows } from "./window.ts";
-
-/** A network ready to predict, and what its images must look like. */
-export interface Predictor {
-  readonly session: Session;
-  /** The output [N, K, D, H, W]; K is the number of classes, or one less for independent targets. */
-  readonly output: Port;
-  readonly window: Triple;
-  readonly batch: number;
-  readonly channels: readonly string[];
-  readonly classes: readonly string[];
-  readonly fingerprint: Fingerprint;
-  readonly overlap: number;
-  /** By a gaussian where it is absent. */
-  readonly blend?: Blending | undefined;
-  readonly samples: Samples;
-  /** The network whose mask tells a cropping one where to look. */
-  readonly coarse: Predictor | undefined;
-}
-
-/** A network and those before it, the last first. */
-export function stages(predictor: Predictor): readonly Predictor[] {
-  return [predictor, ...(predictor.coarse === undefined ? [] : stages(predictor.coarse))];
-}
+import { keepLargest } from "./largest.ts";
+import { Probabilities } from "./npz.ts";
+import { ringBytes } from "./ring.ts";
+import { averaged, labelsFrom } from "./slices.ts";
 
 /** What to predict: images, and a click where a network needs one. */
 export interface Request extends Wanted {
   readonly click: Click | undefined;
+}
+
+/** What becomes of the predictions. */
+export interface Outputs {
+  readonly folder: string;
+  /** Also as probabilities, CASE.npz. */
+  readonly probabilities: boolean;
+  /** Classes of which only the largest part is kept. */
+  readonly largest: readonly number[];
 }
 
 /** What happens meanwhile. */
@@ -58,14 +44,17 @@ export interface PredictionHooks {
   readonly interrupted?: () => boolean;
 }
 
-/** Predicts every case into `folder`. A case that cannot be read is told of and left out; the others are predicted. */
-export async function predictCases(predictor: Predictor, cases: readonly Request[], folder: string, hooks: PredictionHooks): Promise<{ readonly warnings: readonly Diagnostic[]; readonly errors: readonly Diagnostic[] }> {
+/**
+ * Predicts every case, the mean of all predictors where there are several (of the same channels and classes). A case that cannot be
+ * read is told of and left out; the others are predicted.
+ */
+export async function predictCases(predictors: readonly Predictor[], cases: readonly Request[], outputs: Outputs, hooks: PredictionHooks): Promise<{ readonly warnings: readonly Diagnostic[]; readonly errors: readonly Diagnostic[] }> {
   const warnings: Diagnostic[] = [];
   const errors: Diagnostic[] = [];
   for (const one of cases) {
     if (hooks.interrupted?.() === true) break;
     try {
-      warnings.push(...(await predictCase(predictor, one, folder, hooks)));
+      warnings.push(...(await predictCase(predictors, one, outputs, hooks)));
     } catch (error) {
       // A lost device or a full disk would fail for every other case too.
       if (!(error instanceof Fault) || error.findings.some(({ code }) => code.startsWith("N09") || code === "N1007")) throw error;
@@ -75,54 +64,82 @@ export async function predictCases(predictor: Predictor, cases: readonly Request
   return { warnings, errors };
 }
 
-async function predictCase(predictor: Predictor, wanted: Request, folder: string, hooks: PredictionHooks): Promise<readonly Diagnostic[]> {
+/** Whether a case was predicted before: its files are there and can be read to their end. */
+export function isPredicted({ output, name }: Wanted, { folder, probabilities }: Outputs): boolean {
+  const path = join(folder, output);
+  // Archives are renamed into place when they are complete.
+  if (!existsSync(path) || (probabilities && !existsSync(archivePath(folder, name)))) return false;
+  try {
+    readVolume(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
+  }
+}
+
+const archivePath = (folder: string, name: string): string => join(folder, `${name}.npz`);
+
+async function predictCase(predictors: readonly Predictor[], wanted: Request, { folder, probabilities, largest }: Outputs, hooks: PredictionHooks): Promise<readonly Diagnostic[]> {
+  const [first] = predictors;
+  if (first === undefined) throw new Error("internal: nothing to predict with");
   const path = join(folder, wanted.output);
   if (wanted.images.some((image) => resolve(image) === resolve(path))) {
     throw new Fault(diagnostic("N1064", `the prediction of ${wanted.name} would replace its image`, { facts: [`Both are ${path}.`], hint: "give another folder to `-o`" }));
   }
-  const { loaded, warnings } = loadCase(predictor, wanted);
+  const { loaded, warnings } = loadCase(first, wanted);
   const click = wanted.click && locateClick(wanted.click, loaded.stored, wanted.name);
-  const labels = await labelsOf(predictor, loaded, click, (done, total) => hooks.progress(wanted.name, done, total));
-  const { target } = predictor.samples;
-  const written = target === undefined ? labels : labels.map((value) => (value === 0 ? 0 : target));
-  writeLabels(path, written, loaded.stored);
-  hooks.written(wanted.name, path, written);
-  const whole = stages(predictor).filter(({ samples }) => samples.crop === undefined);
-  return [...warnings, ...whole.flatMap(({ fingerprint, window }) => [...spacingFindings([loaded], fingerprint.spacing), ...sizeFindings(wanted.name, loaded.shape, window)])];
-}
-
-/** The labels of a case, by windows or within the cube that the coarse network finds. */
-async function labelsOf(predictor: Predictor, one: Case, click: Triple | undefined, progress: (done: number, total: number) => void): Promise<Uint8Array> {
-  const { session, output, window, batch, channels, classes, fingerprint, overlap, blend, samples, coarse } = predictor;
-  const [input] = session.plan.inputs;
-  if (input === undefined) throw new Error("internal: a network without an input");
-  const run: RunWindows = async (windows) => {
-    session.write(input.name, windows);
-    await session.run();
-    return session.read(output.name);
+  demandMemory(predictors, loaded);
+  const done = predictors.map(() => [0, 0] as readonly [number, number]);
+  const progress = (n: number, windows: number, of: number): void => {
+    done[n] = [windows, of];
+    // Those that have not begun are taken to be as long as those that have.
+    const begun = done.filter(([, total]) => total > 0);
+    const total = (begun.reduce((sum, one) => sum + one[1], 0) / begun.length) * done.length;
+    hooks.progress(wanted.name, done.reduce((sum, one) => sum + one[0], 0), Math.round(total));
   };
-  const seen = samples.guide === true ? click : undefined;
-  const image = normalise(one.image, fingerprint);
-  const shape = { patch: window, batch, channels: channels.length, classes: classes.length, outputs: output.shape[1] ?? classes.length };
-  if (samples.crop === undefined || coarse === undefined) {
-    const guide = seen && ((start: Triple, windows: Float32Array, at: number): void => clickMap([seen[0] - start[0], seen[1] - start[1], seen[2] - start[2]], window, one.spacing, windows, at));
-    return predictVolume(image, one.shape, { ...shape, overlap, blend, guide, progress }, run);
+  // Several networks may say the same.
+  const doubts = new Map<string, Diagnostic>();
+  const warn = (finding: Diagnostic): void => void doubts.set(finding.headline, finding);
+  predictors.flatMap((predictor) => spacingDoubts(predictor, loaded)).forEach(warn);
+  const all = predictors.map((predictor, n) => caseSlices(predictor, loaded, click, { progress: (windows, of) => progress(n, windows, of), warn }));
+  const archive = probabilities ? new Probabilities(archivePath(folder, wanted.name), loaded.stored, first.classes.length) : undefined;
+  let labels: Uint8Array;
+  try {
+    labels = await labelsFrom(all.length === 1 && all[0] !== undefined ? all[0] : averaged(all), loaded.shape, first.classes.length, (slice, z) => archive?.put(slice, z));
+  } catch (error) {
+    archive?.discard();
+    throw error;
   }
-  const found = await labelsOf(coarse, one, click, progress);
-  const box = cubeOf(found.map((value) => (classes.includes(coarse.classes[value] ?? "", 1) ? 1 : 0)), one.shape, one.spacing, samples.crop);
-  if (box === undefined) {
-    throw new Fault(diagnostic("N1085", `the coarse network finds nothing in ${one.name}`, {
-      facts: [`No voxel was labelled ${classes.slice(1).join(" or ")}, so there is nothing to look at more closely.`],
-      hint: "check the click and the image; predict with the coarse run alone to see what it finds",
-    }));
-  }
-  return predictCube(image, one.shape, box, { ...shape, spacing: one.spacing, click: seen }, run);
+  // First what takes longer: a case with a label map is complete.
+  if (archive !== undefined) await archive.finish();
+  else rmSync(archivePath(folder, wanted.name), { force: true });
+  keepLargest(labels, loaded.shape, largest);
+  const { target } = first.samples;
+  if (target !== undefined) labels.forEach((value, n) => { labels[n] = value === 0 ? 0 : target; });
+  writeLabels(path, labels, loaded.stored);
+  hooks.written(wanted.name, path, labels);
+  return [...warnings, ...doubts.values()];
 }
 
-function sizeFindings(name: string, shape: Triple, window: Triple): readonly Diagnostic[] {
-  if (shape.every((extent, axis) => extent >= (window[axis] ?? 0))) return [];
-  return [diagnostic("W1072", `${name} is smaller than the window`, {
-    facts: [`It has ${sizeText(shape)} voxels, the window ${sizeText(window)}; zeros stand for the rest.`],
-    hint: "a network trained on smaller patches may do better on such images",
-  })];
+/** Of networks that see the whole image as it is. */
+function spacingDoubts(predictor: Predictor, one: Case): readonly Diagnostic[] {
+  return stages(predictor).filter(({ samples, fingerprint }) => samples.crop === undefined && fingerprint.target === undefined)
+    .flatMap(({ fingerprint }) => spacingFindings([one], fingerprint.spacing));
+}
+
+/** Refuses a case whose sums would not fit, before the system ends the process over it. */
+function demandMemory(predictors: readonly Predictor[], { name, shape, spacing, channels }: Case): void {
+  const free = process.availableMemory();
+  const sizes = predictors.filter(({ samples }) => samples.crop === undefined).map(({ window, classes, fingerprint }) => {
+    const seen = fingerprint.target === undefined ? shape : newShape(shape, spacing, fingerprint.target);
+    return { seen, depth: Math.min(window[0], seen[0]), classes: classes.length, bytes: ringBytes({ shape: seen, patch: window, classes: classes.length }) + 4 * channels * voxels(seen) };
+  });
+  const needed = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
+  const [first] = sizes;
+  if (first === undefined || needed <= free) return;
+  throw new Fault(diagnostic("N1088", `${name} does not fit into memory`, {
+    facts: [`It takes ${bytesText(needed)}, ${bytesText(free)} are free.`, `Summed at a time are ${first.depth} slices of ${first.seen[2]} x ${first.seen[1]} voxels in ${first.classes} classes${sizes.length === 1 ? "" : `, for each of ${sizes.length} runs`}.`],
+    hint: "predict with one run at a time, crop the image, or use a machine with more memory",
+  }));
 }

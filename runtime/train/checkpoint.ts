@@ -1,6 +1,6 @@
 // Checkpoints: weights, running values, optimiser memories and where the run stood, saved so that nothing is half-written.
 
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
@@ -20,14 +20,17 @@ export interface Checkpoint {
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
-/** `latest` is what a run resumes from, `best` what predictions use. */
-export type Which = "latest" | "best";
+/** `latest` is what a run resumes from, `best` what predictions use, `final` where it ended. */
+export type Which = "latest" | "best" | "final";
 
 const META = "netc";
 
 /** Where a run folder keeps a checkpoint. */
 export function checkpointPath(folder: string, which: Which): string {
-  return join(folder, `${which}.safetensors`);
+  const path = join(folder, `checkpoint_${which}.safetensors`);
+  // What they were once called.
+  const old = join(folder, `${which}.safetensors`);
+  return !existsSync(path) && existsSync(old) ? old : path;
 }
 
 /** Whether a run folder has that checkpoint. */
@@ -38,6 +41,24 @@ export function hasCheckpoint(folder: string, which: Which): boolean {
 /** Replaces a checkpoint; at every moment the file on disk is a whole one. */
 export function saveCheckpoint(folder: string, which: Which, checkpoint: Checkpoint): void {
   writeAtomic(checkpointPath(folder, which), encodeTensors(checkpoint.tensors, { [META]: JSON.stringify(checkpoint.meta) }));
+}
+
+/** A run that goes on has no end yet. */
+export function dropFinal(folder: string): void {
+  rmSync(checkpointPath(folder, "final"), { force: true });
+}
+
+/** Keeps the latest checkpoint as the final one too, without its bytes a second time where the disk can do that. */
+export function keepFinal(folder: string): void {
+  const [latest, final] = [checkpointPath(folder, "latest"), checkpointPath(folder, "final")];
+  const draft = `${final}.${process.pid}.tmp`;
+  rmSync(draft, { force: true });
+  try {
+    linkSync(latest, draft);
+  } catch {
+    copyFileSync(latest, draft);
+  }
+  renameSync(draft, final);
 }
 
 /** Reads a checkpoint; a `Fault` when there is none or it is damaged. */

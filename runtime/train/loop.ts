@@ -9,6 +9,9 @@ import type { Session } from "../session.ts";
 /** What the compiler calls the input for the true classes. */
 const labelPort = "label";
 
+/** Outputs of a training plan that tell the value of a dial. */
+const turned = "dial/";
+
 /** How long a run is; `steps` of an epoch may end beyond the run. */
 export interface Length {
   /** Steps of the whole run. */
@@ -26,6 +29,8 @@ export interface StepReport {
   readonly loss: number;
   /** The learning rate, where the run has one. */
   readonly rate: number | undefined;
+  /** Values of the dials that the run turns, by name. */
+  readonly dials: Readonly<Record<string, number>>;
   readonly seconds: number;
 }
 
@@ -51,7 +56,7 @@ export async function trainLoop({ session, cases, sampling, length, from, onStep
   const { image, label } = batchPorts(session.plan);
   const images = new Float32Array(image.slice.bytes / 4);
   const labels = new Float32Array(label.slice.bytes / 4);
-  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate");
+  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name.startsWith(turned));
   fillBatch(cases, sampling, from, images, labels);
   let step = from;
   while (step < length.total && !interrupted()) {
@@ -68,7 +73,8 @@ export async function trainLoop({ session, cases, sampling, length, from, onStep
     const loss = values.get("loss")?.[0] ?? Number.NaN;
     const rate = values.get("rate")?.[0];
     if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
-    onStep({ step, loss, rate, seconds: (performance.now() - started) / 1000 });
+    const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
+    onStep({ step, loss, rate, dials, seconds: (performance.now() - started) / 1000 });
     await afterStep(step);
   }
   return step;
@@ -79,7 +85,8 @@ export function dialsAt(step: number, length: Length, seed: number): Readonly<Re
   return { step, epoch: Math.floor(step / length.steps), epochs: length.epochs, steps: length.steps, draw_step: step, draw_seed: seed };
 }
 
-function setDials(session: Session, dials: Readonly<Record<string, number>>): void {
+/** Sets those of the dials that a plan reads. */
+export function setDials(session: Session, dials: Readonly<Record<string, number>>): void {
   for (const { name } of session.plan.uniforms) {
     const value = dials[name];
     if (value !== undefined) session.setUniform(name, value);

@@ -1,7 +1,6 @@
 // Overlap of a predicted and a true label map, per class, case and on average.
 
 import { invariant } from "../../compiler/report/diagnostic.ts";
-import { SURFACE_SCORES, type SurfaceScores } from "../infer/surface.ts";
 
 /** How often prediction and truth agree and differ on one class. */
 export interface Counts {
@@ -22,24 +21,41 @@ export interface Scores {
 /** Names of the scores, in the order tables show them. */
 export const SCORES = ["dice", "iou", "precision", "recall"] as const;
 
+/** Values of label maps that count as one: those of a class, or of a region of several. Only values up to 255 are in any. */
+export type Values = readonly number[];
+
 /** Counts for the classes 0 ..< `classes`; values beyond are nobody's. */
-export function countOverlap(predicted: ArrayLike<number>, truth: ArrayLike<number>, classes: number): readonly Counts[] {
+export function countOverlap(predicted: ArrayLike<number>, truth: ArrayLike<number>, classes: number, ignore?: number): readonly Counts[] {
+  return countRegions(predicted, truth, Array.from({ length: classes }, (_, k) => [k]), ignore);
+}
+
+/** Counts for regions; voxels whose truth is `ignore` are not looked at. */
+export function countRegions(predicted: ArrayLike<number>, truth: ArrayLike<number>, regions: readonly Values[], ignore?: number): readonly Counts[] {
   invariant(predicted.length === truth.length, () => `${predicted.length} predicted voxels for ${truth.length}`);
-  const hits = new Float64Array(classes);
-  const inPrediction = new Float64Array(classes);
-  const inTruth = new Float64Array(classes);
+  // How often each value is predicted where each is true: one look at every voxel, however many regions there are.
+  const together = new Float64Array(256 * 256);
+  let seen = 0;
   for (let n = 0; n < truth.length; n++) {
-    const p = predicted[n] ?? 0;
     const t = truth[n] ?? 0;
-    if (p < classes) inPrediction[p] = (inPrediction[p] ?? 0) + 1;
-    if (t < classes) inTruth[t] = (inTruth[t] ?? 0) + 1;
-    if (p === t && p < classes) hits[p] = (hits[p] ?? 0) + 1;
+    if (t === ignore) continue;
+    const p = predicted[n] ?? 0;
+    seen++;
+    if (p < 256 && t < 256) together[256 * p + t] = (together[256 * p + t] ?? 0) + 1;
   }
-  return Array.from({ length: classes }, (_, k) => {
-    const hit = hits[k] ?? 0;
-    const falseAlarms = (inPrediction[k] ?? 0) - hit;
-    const misses = (inTruth[k] ?? 0) - hit;
-    return { hits: hit, falseAlarms, misses, rest: truth.length - hit - falseAlarms - misses };
+  const [ofPrediction, ofTruth] = [new Float64Array(256), new Float64Array(256)];
+  together.forEach((count, at) => {
+    const [p, t] = [at >> 8, at & 255];
+    ofPrediction[p] = (ofPrediction[p] ?? 0) + count;
+    ofTruth[t] = (ofTruth[t] ?? 0) + count;
+  });
+  return regions.map((values) => {
+    let [hits, inPrediction, inTruth] = [0, 0, 0];
+    for (const p of values) {
+      inPrediction += ofPrediction[p] ?? 0;
+      inTruth += ofTruth[p] ?? 0;
+      for (const t of values) hits += together[256 * p + t] ?? 0;
+    }
+    return { hits, falseAlarms: inPrediction - hits, misses: inTruth - hits, rest: seen - inPrediction - inTruth + hits };
   });
 }
 
@@ -62,7 +78,7 @@ export function scoresOf({ hits, falseAlarms, misses }: Counts): Scores {
   };
 }
 
-/** The mean of what is a number; null when nothing is. */
+/** The mean of what is not null, infinite where one is; null when all are. */
 export function meanOf(values: readonly (number | null)[]): number | null {
   const numbers = values.filter((value) => value !== null);
   return numbers.length === 0 ? null : numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
@@ -71,51 +87,4 @@ export function meanOf(values: readonly (number | null)[]): number | null {
 /** Each score averaged over its numbers; those of `names`. */
 export function meanScores<Name extends string>(names: readonly Name[], all: readonly Readonly<Record<Name, number | null>>[]): Record<Name, number | null> {
   return Object.fromEntries(names.map((name) => [name, meanOf(all.map((scores) => scores[name]))])) as Record<Name, number | null>;
-}
-
-/** One evaluated case; `counts` begins with the background. */
-export interface CaseCounts {
-  readonly name: string;
-  readonly predicted: string;
-  readonly truth: string;
-  readonly counts: readonly Counts[];
-  /** As `counts`; undefined where surfaces were not asked for. */
-  readonly surfaces?: readonly SurfaceScores[] | undefined;
-}
-
-/**
- * nnU-Net's summary.json, with precision, recall and the distances of surfaces besides; `labels` gives the class names.
- */
-export function summary(cases: readonly CaseCounts[], classes: readonly string[]): Readonly<Record<string, unknown>> {
-  const foreground = classes.map((_, k) => k).slice(1);
-  const entries = cases.map((one) => foreground.map((k) => ({ k, entry: entryOf(one.counts[k], one.surfaces?.[k]) })));
-  const perClass = foreground.map((k) => ({ k, entry: meanEntry(entries.flatMap((of) => of.filter((one) => one.k === k).map(({ entry }) => entry))) }));
-  return {
-    foreground_mean: meanEntry(perClass.map(({ entry }) => entry)),
-    labels: Object.fromEntries(classes.map((name, k) => [String(k), name])),
-    mean: Object.fromEntries(perClass.map(({ k, entry }) => [String(k), entry])),
-    metric_per_case: cases.map((one, n) => ({
-      metrics: Object.fromEntries((entries[n] ?? []).map(({ k, entry }) => [String(k), entry])),
-      prediction_file: one.predicted,
-      reference_file: one.truth,
-    })),
-  };
-}
-
-type Entry = Readonly<Record<string, number | null>>;
-
-/** What the distances are called in the file. */
-const SURFACE_KEYS: Readonly<Record<(typeof SURFACE_SCORES)[number], string>> = { hd: "HD", hd95: "HD95", hd95Pooled: "HD95_pooled", assd: "ASSD", nsd: "NSD" };
-
-function entryOf(counts: Counts = { hits: 0, falseAlarms: 0, misses: 0, rest: 0 }, surface: SurfaceScores | undefined): Entry {
-  const { dice, iou, precision, recall } = scoresOf(counts);
-  const { hits, falseAlarms, misses, rest } = counts;
-  return {
-    Dice: dice, IoU: iou, Precision: precision, Recall: recall, TP: hits, FP: falseAlarms, FN: misses, TN: rest, n_pred: hits + falseAlarms, n_ref: hits + misses,
-    ...(surface === undefined ? {} : Object.fromEntries(SURFACE_SCORES.map((name) => [SURFACE_KEYS[name], surface[name]]))),
-  };
-}
-
-function meanEntry(entries: readonly Entry[]): Entry {
-  return meanScores(Object.keys(entries[0] ?? {}), entries);
 }

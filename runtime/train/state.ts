@@ -53,7 +53,8 @@ export function demandWeights(plan: Pick<Plan, "weights" | "states">, path: stri
   demandFit(path, { ...checkpoint, tensors: new Map(kept) }, wanted);
 }
 
-function put(session: Session, tensors: ReadonlyMap<string, Weights>, states: Plan["states"] = session.plan.states): void {
+/** Gives a session the values of some tensors. */
+export function put(session: Session, tensors: ReadonlyMap<string, Weights>, states: Plan["states"] = session.plan.states): void {
   const valueOf = (name: string): Float32Array => {
     const found = tensors.get(name);
     invariant(found !== undefined, () => `nothing was read for ${name}`);

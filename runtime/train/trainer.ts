@@ -1,11 +1,12 @@
 // A whole run: the loop with its log, its validations and its checkpoints.
 
-import { join } from "node:path";
 import type { Indexed, Sampling } from "../data/patches.ts";
 import type { Session } from "../session.ts";
-import { saveCheckpoint } from "./checkpoint.ts";
+import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
+import { checkpointPath, dropFinal, keepFinal, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import type { Checkpoint, Which } from "./checkpoint.ts";
-import { appendLog, trimLog } from "./log.ts";
+import { culprit, type Within } from "./culprit.ts";
+import { RunLog } from "./log.ts";
 import { brokenWeights, trainLoop } from "./loop.ts";
 import type { Length, StepReport } from "./loop.ts";
 import { durationText, progressLine, scoreText, Smoothed } from "./progress.ts";
@@ -13,12 +14,12 @@ import type { ClassScore } from "./progress.ts";
 import type { Starting } from "../weights/start.ts";
 import { firstBroken, gather, numberIn, resume, startWith } from "./state.ts";
 import { runningScore, validate } from "./validate.ts";
-import type { ValidationSetup } from "./validate.ts";
+import type { Seen, ValidationSetup } from "./validate.ts";
 
 /** Where a run tells how it is getting on. */
 export interface Teller {
-  /** The state of things now; replaces the last one. */
-  readonly update: (text: string) => void;
+  /** The state of things now, and the share of the work that is done; replaces the last one. */
+  readonly update: (text: string, done?: number) => void;
   /** A line that stays. */
   readonly log: (text: string) => void;
 }
@@ -34,23 +35,28 @@ export interface TrainerSetup {
   readonly folder: string;
   readonly validateEvery: number;
   readonly saveEvery: number;
+  /** Steps without a better score after which the run ends; undefined for never. */
+  readonly patience?: number | undefined;
   /** Class names, the background first. */
   readonly classes: readonly string[];
   /** What checkpoints say besides where the run stands. */
   readonly meta: Readonly<Record<string, unknown>>;
   readonly teller: Teller;
+  /** What was written into a launch of the session's plan; for messages. */
+  readonly within?: ((launch: number) => readonly Within[]) | undefined;
+  /** Whoever makes pictures of a validation is shown its batches, and told when it is over. */
+  readonly watcher?: { readonly see: (seen: Seen) => void; readonly validated: () => void } | undefined;
 }
 
 /** How a run ended. */
 export interface Outcome {
   /** Steps done. */
   readonly step: number;
+  /** Whether nothing got better for as long as the run waits for. */
+  readonly exhausted: boolean;
   /** The best running score and the step it was reached at. */
   readonly best: { readonly score: number; readonly step: number } | undefined;
 }
-
-/** The log of a run folder. */
-export const logPath = (folder: string): string => join(folder, "log.jsonl");
 
 /** A run that can be begun or gone on with. */
 export class Trainer {
@@ -62,7 +68,9 @@ export class Trainer {
   #best: Outcome["best"];
   #step = 0;
   #saved = -1;
+  #seed = 0;
   #start: Starting | undefined;
+  #log: RunLog | undefined;
   #validated = 0;
 
   constructor(setup: TrainerSetup) {
@@ -74,19 +82,28 @@ export class Trainer {
     return this.#step;
   }
 
+  /** Whether the best score is so old that the run ends. */
+  get exhausted(): boolean {
+    const { patience, validation } = this.#setup;
+    return patience !== undefined && validation !== undefined && this.#best !== undefined && this.#validated - this.#best.step >= patience;
+  }
+
   /** Fills the weights with their first values: random ones, or those of another run. */
   async begin(seed: number, start: Starting | undefined): Promise<void> {
-    const { session, folder } = this.#setup;
-    // A run that ended before its first checkpoint may have left lines.
-    trimLog(logPath(folder), -1);
-    await session.initialise(seed);
-    if (start !== undefined) startWith(session, start.tensors);
+    this.#seed = seed;
     this.#start = start;
+    await this.#first();
+  }
+
+  async #first(): Promise<void> {
+    const { session } = this.#setup;
+    await session.initialise(this.#seed);
+    if (this.#start !== undefined) startWith(session, this.#start.tensors);
   }
 
   /** Takes up where a checkpoint stands. */
   resume(path: string, checkpoint: Checkpoint): void {
-    const { session, folder } = this.#setup;
+    const { session } = this.#setup;
     this.#step = numberIn(checkpoint, path, "step");
     resume(session, path, checkpoint);
     const { score, best, bestStep, validated } = checkpoint.meta;
@@ -94,60 +111,86 @@ export class Trainer {
     if (typeof best === "number" && typeof bestStep === "number") this.#best = { score: best, step: bestStep };
     this.#validated = typeof validated === "number" ? validated : this.#step;
     this.#saved = this.#step;
-    trimLog(logPath(folder), this.#step);
   }
 
-  /** Trains until the last step or until `interrupted`; the latest state is saved either way. */
+  /** Trains until the last step, until nothing gets better, or until `interrupted`; the latest state is saved in every case. */
   async run(interrupted: () => boolean): Promise<Outcome> {
     const { session, cases, sampling, length, folder } = this.#setup;
+    this.#log = new RunLog(folder, this.#saved);
+    dropFinal(folder);
     if (this.#start !== undefined) {
       const { how, path, resized } = this.#start;
-      appendLog(logPath(folder), { step: 0, start: how, from: path, resized: resized.length });
+      this.#log.add({ step: 0, start: how, from: path, resized: resized.length });
     }
-    // A stop may have come between a step and its validation.
-    if (this.#step > this.#validated) await this.#afterStep(this.#step, interrupted);
-    await trainLoop({
-      session, cases, sampling, length, from: this.#step, interrupted,
-      onStep: (report) => this.#onStep(report),
-      afterStep: (step) => this.#afterStep(step, interrupted),
-    });
-    if (this.#saved !== this.#step) await this.#save("latest");
-    return { step: this.#step, best: this.#best };
+    try {
+      // A stop may have come between a step and its validation.
+      if (this.#step > this.#validated) await this.#afterStep(this.#step, interrupted);
+      await trainLoop({
+        session, cases, sampling, length, from: this.#step,
+        interrupted: () => this.exhausted || interrupted(),
+        onStep: (report) => this.#onStep(report),
+        afterStep: (step) => this.#afterStep(step, interrupted),
+      });
+      if (this.#saved !== this.#step) await this.#save("latest");
+    } catch (thrown) {
+      throw await this.#explained(thrown, interrupted);
+    }
+    const { exhausted } = this;
+    if (exhausted || this.#step === length.total) keepFinal(folder);
+    return { step: this.#step, exhausted, best: this.#best };
   }
 
-  #onStep({ step, loss, rate, seconds }: StepReport): void {
-    const { folder, teller } = this.#setup;
+  /** To a loss or weights that are no numbers, where they came from. */
+  async #explained(thrown: unknown, interrupted: () => boolean): Promise<unknown> {
+    const finding = thrown instanceof Fault ? thrown.findings.find(({ code }) => code === "N1061") : undefined;
+    if (finding === undefined) return thrown;
+    const { session, cases, sampling, length, folder, teller, within } = this.#setup;
+    teller.log(`${finding.headline}; looking for where that began`);
+    const from = Math.max(0, this.#saved);
+    if (this.#saved < 0) await this.#first();
+    else resume(session, checkpointPath(folder, "latest"), loadCheckpoint(folder, "latest"));
+    // The step that broke is not told of as one that was done.
+    const facts = await culprit({ session, cases, sampling, length, from, to: Math.min(length.total, this.#step + 1), within: within ?? (() => []), tell: teller.update, interrupted });
+    return new Fault(diagnostic("N1061", finding.headline, { facts: [...finding.facts, ...facts], hint: finding.hint }));
+  }
+
+  #onStep({ step, loss, rate, dials, seconds }: StepReport): void {
+    const { teller } = this.#setup;
     this.#step = step;
     this.#loss.add(loss);
     this.#seconds.add(seconds);
-    appendLog(logPath(folder), { step, loss, ...(rate === undefined ? {} : { rate }), seconds: Number(seconds.toFixed(4)) });
-    teller.update(this.#line());
+    const turned = Object.keys(dials).length === 0 ? {} : { dials };
+    this.#log?.add({ step, loss, ...(rate === undefined ? {} : { rate }), ...turned, seconds: Number(seconds.toFixed(4)) });
+    teller.update(this.#line(), step / this.#setup.length.total);
   }
 
   async #afterStep(step: number, interrupted: () => boolean): Promise<void> {
-    const { validateEvery, saveEvery, length, validation } = this.#setup;
+    const { validateEvery, saveEvery, length, validation, teller } = this.#setup;
     const last = step === length.total;
     const due = (every: number): boolean => every > 0 && (step % every === 0 || last);
     if (validation !== undefined && due(validateEvery)) {
       if (interrupted()) return;
       await this.#validate(validation);
-    }
+    } else if (due(length.steps)) teller.log(this.#line({ scores: false }));
     this.#validated = step;
     if (due(saveEvery) && this.#saved !== step) await this.#save("latest");
   }
 
   async #validate(validation: ValidationSetup): Promise<void> {
-    const { session, classes, folder, teller } = this.#setup;
+    const { session, classes, teller, watcher } = this.#setup;
     const started = performance.now();
-    const { dice, mean } = await validate(validation, session);
+    const { dice, mean } = await validate(validation, session, (seen) => watcher?.see(seen));
     this.#scores = dice.map((one, n) => ({ name: classes[n + 1] ?? String(n + 1), dice: one }));
     if (mean !== null) this.#score = runningScore(this.#score, mean);
     const seconds = (performance.now() - started) / 1000;
-    appendLog(logPath(folder), { step: this.#step, dice: Object.fromEntries(this.#scores.map((one) => [one.name, one.dice])), mean, score: this.#score ?? null, seconds: Number(seconds.toFixed(4)) });
+    this.#log?.add({ step: this.#step, dice: Object.fromEntries(this.#scores.map((one) => [one.name, one.dice])), mean, score: this.#score ?? null, seconds: Number(seconds.toFixed(4)) });
     teller.log(`${this.#line({ scores: false })}  pseudo-Dice ${mean === null ? "n/a" : mean.toFixed(3)} (${scoreText(this.#scores)}) in ${durationText(seconds)}`);
-    if (mean === null || this.#score === undefined || (this.#best !== undefined && this.#score <= this.#best.score)) return;
-    this.#best = { score: this.#score, step: this.#step };
-    await this.#save("best");
+    // A running mean of equal scores grows by rounding alone.
+    if (mean !== null && this.#score !== undefined && (this.#best === undefined || this.#score > this.#best.score * (1 + 1e-9))) {
+      this.#best = { score: this.#score, step: this.#step };
+      await this.#save("best");
+    }
+    watcher?.validated();
   }
 
   async #save(which: Which): Promise<void> {

@@ -1,8 +1,9 @@
 // Pseudo-Dice: how well the network does on fixed patches while it trains, without sliding over whole images.
 
 import type { Plan, Port } from "../../compiler/plan/plan.ts";
+import { IGNORED } from "../data/case.ts";
 import { fillBatch } from "../data/patches.ts";
-import type { Indexed, Sampling } from "../data/patches.ts";
+import type { Draw, Indexed, Sampling } from "../data/patches.ts";
 import { decide } from "../infer/decide.ts";
 import type { Session } from "../session.ts";
 import { addCounts, countOverlap, meanOf, scoresOf } from "./metrics.ts";
@@ -38,8 +39,16 @@ export interface ValidationSetup {
   readonly classes: number;
 }
 
-/** Scores the weights of a training session. */
-export async function validate({ session, output, cases, sampling, batches, classes }: ValidationSetup, training: Session): Promise<Validation> {
+/** A batch that was validated: images [N, C, D, H, W], true and found classes [N, D, H, W]. */
+export interface Seen {
+  readonly draws: readonly Draw[];
+  readonly images: Float32Array;
+  readonly labels: Float32Array;
+  readonly found: Uint8Array;
+}
+
+/** Scores the weights of a training session; `see` is shown every batch, whose arrays are used again for the next. */
+export async function validate({ session, output, cases, sampling, batches, classes }: ValidationSetup, training: Session, see: (seen: Seen) => void = () => {}): Promise<Validation> {
   await session.copyWeights(training);
   const [image] = session.plan.inputs;
   if (image === undefined) throw new Error("internal: a network without an input");
@@ -47,12 +56,14 @@ export async function validate({ session, output, cases, sampling, batches, clas
   const labels = new Float32Array((sampling.batch * sampling.patch[0] * sampling.patch[1] * sampling.patch[2]));
   let counts: readonly Counts[] | undefined;
   for (let batch = 0; batch < batches; batch++) {
-    fillBatch(cases, sampling, batch, images, labels);
+    const draws = fillBatch(cases, sampling, batch, images, labels);
     session.write(image.name, images);
     await session.run();
     const logits = await session.read(output.name);
-    const found = countOverlap(decide(logits, sampling.batch, output.shape[1] ?? classes, classes), labels, classes);
-    counts = counts === undefined ? found : addCounts(counts, found);
+    const found = decide(logits, sampling.batch, output.shape[1] ?? classes, classes);
+    const counted = countOverlap(found, labels, classes, classes > IGNORED ? undefined : IGNORED);
+    counts = counts === undefined ? counted : addCounts(counts, counted);
+    see({ draws, images, labels, found });
   }
   const dice = (counts ?? []).slice(1).map((one) => scoresOf(one).dice);
   return { dice, mean: meanOf(dice) };

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { lineProgress, logProgress, table, terminalOn } from "../../cli/terminal.ts";
+import { lineProgress, logProgress, quietly, table, terminalOn } from "../../cli/terminal.ts";
 
 function sink(isTTY: boolean) {
   const written: string[] = [];
@@ -37,6 +37,32 @@ describe("progress", () => {
     progress.done();
     const clear = "\r\u001b[2K";
     expect(err.written).toEqual([`${clear}step 1`, `${clear}step 3 of a very l…`.slice(0, clear.length + 18) + "…", `${clear}epoch 1 done\nstep 3 of a very l…`, clear]);
+  });
+
+  it("draws how much is done as a bar on a terminal, and leaves it away elsewhere", () => {
+    const [err, log] = [sink(true), sink(false)];
+    let now = 0;
+    const wide = { ...err, columns: 60 };
+    const [progress, plain] = [lineProgress(wide, () => now), logProgress(log, () => now)];
+    for (const done of [0, 0.384, 1]) {
+      now += 11_000;
+      progress.update("window", done);
+      plain.update("window", done);
+    }
+    expect(err.written.map((text) => text.slice(5))).toEqual(["[----------]   0 % window", "[====------]  38 % window", "[==========] 100 % window"]);
+    expect(log.written).toEqual(["window\n", "window\n", "window\n"]);
+  });
+
+  it("says nothing quietly; messages and results remain", () => {
+    const [out, err] = [sink(false), sink(true)];
+    const terminal = quietly(terminalOn(out, err, {}));
+    const progress = terminal.progress();
+    progress.update("a");
+    progress.log("b");
+    progress.done();
+    terminal.say("c");
+    terminal.print("d");
+    expect([err.written, out.written]).toEqual([["c\n"], ["d\n"]]);
   });
 
   it("writes plain lines elsewhere, a sign of life every ten seconds", () => {

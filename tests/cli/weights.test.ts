@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadFile } from "../../cli/compile.ts";
 import { copySources, version, writeRecord } from "../../cli/run-folder.ts";
-import { readVolume } from "../../runtime/data/nifti.ts";
+import { readVolume } from "../../runtime/data/image.ts";
 import { encodeTensors, readTensors, type Writable } from "../../runtime/safetensors.ts";
 import { saveCheckpoint } from "../../runtime/train/checkpoint.ts";
 import { readStart } from "../../runtime/weights/start.ts";

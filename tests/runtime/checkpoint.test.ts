@@ -42,7 +42,7 @@ describe("checkpoints", () => {
     const again = loadCheckpoint(run, "latest");
     expect(again.meta).toEqual(checkpoint.meta);
     expect(again.tensors).toEqual(checkpoint.tensors);
-    expect(readdirSync(run)).toEqual(["latest.safetensors"]);
+    expect(readdirSync(run)).toEqual(["checkpoint_latest.safetensors"]);
     demandFit("p", again, wanted);
   });
   it("best and latest are two files", () => {

@@ -5,12 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { locate, nearestAxes } from "../../runtime/data/geometry.ts";
-import { encodeImage, readVolume } from "../../runtime/data/nifti.ts";
+import { readVolume } from "../../runtime/data/image.ts";
+import { encodeImage } from "../../runtime/data/nifti.ts";
 import { cubeOf } from "../../runtime/data/samples.ts";
 import { turnedShape, turnVoxels } from "../../runtime/data/voxels.ts";
 import { unravel, voxels, type Affine, type StoredGrid, type Triple } from "../../runtime/data/volume.ts";
-import { predictCube } from "../../runtime/infer/cube.ts";
-import { predictCases, type Predictor, type Request } from "../../runtime/infer/predict.ts";
+import type { Predictor } from "../../runtime/infer/case-slices.ts";
+import { cubeSlices, type CubeOptions } from "../../runtime/infer/cube.ts";
+import { Engine } from "../../runtime/infer/engine.ts";
+import { predictCases, type Request } from "../../runtime/infer/predict.ts";
+import { labelsFrom } from "../../runtime/infer/slices.ts";
+import type { RunWindows } from "../../runtime/infer/window.ts";
 import type { Session } from "../../runtime/session.ts";
 
 /** Slices of 3 mm, rows of 1 mm, columns of 1.5 mm. */
@@ -57,8 +62,10 @@ function moved(mask: Uint8Array, by: Triple): Uint8Array {
 }
 
 const patch: Triple = [32, 40, 36];
-const inBox = { patch, batch: 1, channels: 1, spacing, click: undefined };
-const sure = (value: number): number => (value - 0.5) * 40;
+const inBox = { patch, batch: 1, channels: 1, mirror: [], spacing, click: undefined };
+const predictCube = (image: Float32Array, size: Triple, box: Parameters<typeof cubeSlices>[2], options: CubeOptions, run: RunWindows): Promise<Uint8Array> =>
+  labelsFrom(cubeSlices(image, size, box, options, run), size, options.classes);
+const sure = (value: number): number => 1 / (1 + Math.exp(-(value - 0.5) * 40));
 
 describe("a cube", () => {
   it.each<Triple>([[10, 34, 24], [4, 60, 8], [17, 10, 44]])("around %j comes back to the voxel", async (...centre) => {
@@ -78,7 +85,7 @@ describe("a cube", () => {
     const box = { start: [3, 12, 9] as Triple, size: [14, 44, 30] as Triple };
     const back = await predictCube(values, shape, box, { ...inBox, classes: 3, outputs: 3 }, async (input) => {
       const out = new Float32Array(3 * input.length);
-      input.forEach((value, n) => { out[(value < 0.5 ? 0 : value < 1.5 ? 1 : 2) * input.length + n] = 20; });
+      input.forEach((value, n) => { out[(value < 0.5 ? 0 : value < 1.5 ? 1 : 2) * input.length + n] = 1; });
       return out;
     });
     let wrong = 0;
@@ -111,7 +118,7 @@ describe("a cube", () => {
 });
 
 /** A stand-in for a session: what `answer` makes of the input [1, C, …]. */
-function standIn(channels: number, size: Triple, answer: (input: Float32Array) => Float32Array): Pick<Predictor, "session" | "output" | "window" | "batch"> {
+function standIn(channels: number, size: Triple, answer: (input: Float32Array) => Float32Array): Pick<Predictor, "run" | "outputs" | "window" | "batch"> {
   let input = new Float32Array();
   const session = {
     plan: { inputs: [{ name: "image", shape: [1, channels, ...size] }] },
@@ -119,8 +126,8 @@ function standIn(channels: number, size: Triple, answer: (input: Float32Array) =
     run: async () => undefined,
     read: async () => answer(input),
   };
-  const output = { name: "logits", shape: [1, 1, ...size] };
-  return { session: session as unknown as Session, output: output as unknown as Predictor["output"], window: size, batch: 1 };
+  const engine = new Engine(session as unknown as Session, { name: "logits", shape: [1, 1, ...size] } as unknown as ConstructorParameters<typeof Engine>[1]);
+  return { run: engine.runner(() => undefined), outputs: engine.outputs, window: size, batch: 1 };
 }
 
 describe("two stages on a file", () => {
@@ -133,12 +140,13 @@ describe("two stages on a file", () => {
   const [one, other] = [ellipsoid([6, 18, 14]), ellipsoid([14, 52, 35])];
   const image = Float32Array.from(one, (value, n) => Math.max(value, other[n] ?? 0));
   const channel = { name: "noNorm", scheme: "none", mean: 0, deviation: 1, low: 0, high: 1 } as const;
-  const common = { channels: ["noNorm"], classes: ["background", "blob"], fingerprint: { channels: [channel], spacing, shape }, overlap: 0.5 };
+  const common = { channels: ["noNorm"], classes: ["background", "blob"], fingerprint: { channels: [channel], spacing, shape }, overlap: 0.5, blend: "gaussian", mirror: [] } as const;
   const seen: number[] = [];
   // Knows what is bright, and takes what is near the click.
-  const coarse: Predictor = { ...common, ...standIn(2, shape, (input) => input.slice(0, voxels(shape)).map((value, n) => (value > 0.5 && (input[voxels(shape) + n] ?? 1) < 0.4 ? 10 : -10))), samples: { guide: true, target: 4 }, coarse: undefined };
+  const coarse: Predictor = { ...common, ...standIn(2, shape, (input) => input.slice(0, voxels(shape)).map((value, n) => (value > 0.5 && (input[voxels(shape) + n] ?? 1) < 0.4 ? 1 : 0))), samples: { guide: true, target: 4 }, coarse: undefined };
   const fine: Predictor = { ...common, ...standIn(1, patch, (input) => { seen.push(input.length); return input.map(sure); }), samples: { crop: { factor: 1.5, least: 32 }, target: 4 }, coarse };
   const hooks = { progress: () => undefined, written: () => undefined };
+  const into = (out: string) => ({ folder: out, probabilities: false, largest: [] });
 
   let folder: string;
   beforeAll(() => {
@@ -164,7 +172,7 @@ describe("two stages on a file", () => {
     seen.length = 0;
     const at = unit === "voxel" ? stored(centre) : locate(affine, stored(centre));
     const out = join(folder, unit);
-    const { errors } = await predictCases(fine, [request("a", { unit, at, from: "test" })], out, hooks);
+    const { errors } = await predictCases([fine], [request("a", { unit, at, from: "test" })], into(out), hooks);
     expect(errors).toEqual([]);
     expect(seen).toEqual([voxels(patch)]);
     const { volume } = readVolume(join(out, "a.nii"));
@@ -182,9 +190,9 @@ describe("two stages on a file", () => {
   it("say when the first finds nothing, or the click lies outside, and go on with the others", async () => {
     const out = join(folder, "some");
     const good = stored([6, 18, 14]);
-    const { errors } = await predictCases(fine, [
+    const { errors } = await predictCases([fine], [
       request("dark", { unit: "voxel", at: good, from: "test" }), request("a", { unit: "voxel", at: [48, 0, 0], from: "test" }), request("a", { unit: "voxel", at: good, from: "test" }),
-    ], out, hooks);
+    ], into(out), hooks);
     expect(errors.map(({ code, headline }) => `${code} ${headline}`)).toEqual(["N1085 the coarse network finds nothing in dark", "N1082 the click of a lies outside its image"]);
     expect(dice(readVolume(join(out, "a.nii")).volume.data, one)).toBeGreaterThan(0.9);
   });

@@ -1,8 +1,9 @@
 // Values of a network to classes: competing ones, and targets that are each a yes or no.
 
 import { describe, expect, it } from "vitest";
-import { decide, sharesAt } from "../../runtime/infer/decide.ts";
-import { predictVolume } from "../../runtime/infer/window.ts";
+import { decide, toShares, votesOf, winners } from "../../runtime/infer/decide.ts";
+import { labelsFrom } from "../../runtime/infer/slices.ts";
+import { windowSlices } from "../../runtime/infer/window.ts";
 import { classOutput } from "../../runtime/train/validate.ts";
 import type { Port } from "../../compiler/plan/plan.ts";
 import type { Triple } from "../../runtime/data/volume.ts";
@@ -18,16 +19,36 @@ describe("one value less than classes", () => {
 
   it("gives sigmoids, against a half for the background", () => {
     const shares = new Float64Array(3);
-    sharesAt(Float32Array.of(logit(0.9), logit(0.2)), 0, 1, 2, 3, shares);
+    votesOf(Float32Array.of(logit(0.9), logit(0.2)), 1, 2, 3, 0, 1, shares);
+    toShares(shares, 1, 3, true);
     [0.5, 0.9, 0.2].forEach((wanted, k) => expect(shares[k]).toBeCloseTo(wanted, 6));
   });
 
-  it("as many as classes is a softmax", () => {
-    const shares = new Float64Array(2);
-    sharesAt(Float32Array.of(logit(0.9), 0), 0, 1, 2, 2, shares);
-    expect(shares[0]).toBeCloseTo(0.9, 6);
-    expect((shares[0] ?? 0) + (shares[1] ?? 0)).toBeCloseTo(1, 12);
+  it("as many as classes is a softmax, that of large values too", () => {
+    const shares = new Float64Array(4);
+    votesOf(Float32Array.of(logit(0.9), 500, 0, -500), 2, 2, 2, 0, 2, shares);
+    toShares(shares, 2, 2, false);
+    [0.9, 1, 0.1, 0].forEach((wanted, n) => expect(shares[n]).toBeCloseTo(wanted, 6));
   });
+});
+
+it("votes are laid side by side by class; the largest wins, the first of equals", () => {
+  const logits = Float32Array.of(1, 2, 3, 4, 5, 3, 3, 0);
+  const votes = new Float64Array(6);
+  votesOf(logits, 4, 2, 2, 1, 3, votes);
+  expect([...votes]).toEqual([2, 3, 4, 3, 3, 0]);
+  const labels = new Uint8Array(5).fill(9);
+  winners(votes, 3, 2, labels, 1);
+  expect([...labels]).toEqual([9, 1, 0, 0, 9]);
+});
+
+it("many voxels are decided like few", () => {
+  const logits = Float32Array.from({ length: 2 * 3 * 5000 }, (_, n) => Math.sin(n * 1.7));
+  const labels = decide(logits, 2, 3, 3);
+  for (const n of [0, 4095, 4096, 4999]) for (const sample of [0, 1]) {
+    const own = [0, 1, 2].map((k) => logits[(sample * 3 + k) * 5000 + n] ?? 0);
+    expect(labels[sample * 5000 + n]).toBe(own.indexOf(Math.max(...own)));
+  }
 });
 
 it("windows of a single target are blended as probabilities: their weighted mean must exceed a half", async () => {
@@ -35,10 +56,11 @@ it("windows of a single target are blended as probabilities: their weighted mean
   const image = Float32Array.from({ length: 768 }, (_, n) => Math.sin(n * 0.37));
   // The first window of two is sure, the second is not; in the middle of their overlap both count the same.
   const windows: number[] = [];
-  const labels = await predictVolume(image, shape, { patch: [8, 8, 8], overlap: 0.5, batch: 1, channels: 1, classes: 2, outputs: 1 }, async () => {
+  const options = { patch: [8, 8, 8] as const, overlap: 0.5, batch: 1, channels: 1, classes: 2, outputs: 1, blend: "gaussian" as const, mirror: [] };
+  const labels = await labelsFrom(windowSlices(image, shape, options, async () => {
     windows.push(1);
-    return new Float32Array(512).fill(logit(windows.length === 1 ? 0.9 : 0.3));
-  });
+    return new Float32Array(512).fill(windows.length === 1 ? 0.9 : 0.3);
+  }), shape, 2);
   expect(windows).toHaveLength(2);
   const row = [...labels.subarray(0, 12)];
   expect(row.slice(0, 4)).toEqual([1, 1, 1, 1]);

@@ -15,7 +15,7 @@ export const port = (name: string, slice: Slice): Port => ({ name, shape: [slice
 export const kept = (name: string, slice: Slice, start: Start = { kind: "constant", value: 0 }): Kept => ({ ...port(name, slice), start });
 
 export const dispatch = (name: string, shader: number, bindings: readonly Slice[], groups: number, line = 7): Extract<Step, { kind: "dispatch" }> =>
-  ({ kind: "dispatch", name, shader, bindings, groups: [groups, 1, 1], origin: origin(line) });
+  ({ kind: "dispatch", name, shader, bindings, groups: [groups, 1, 1], phase: "forward", cost: { bytes: 0, flops: 0 }, origin: origin(line) });
 
 /** A plan of the parts given. */
 export function planOf(parts: Partial<Plan> & { readonly buffers: readonly BufferSpec[] }): Plan {

@@ -1,6 +1,6 @@
 // Evaluation of folders and files: pairing, refusals, and numbers that can be worked out by hand.
 
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
@@ -8,7 +8,7 @@ import { command } from "../../cli/commands/evaluate.ts";
 import { terminalOn } from "../../cli/terminal.ts";
 import { Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
-import { readVolume, writeLabels } from "../../runtime/data/nifti.ts";
+import { readVolume, writeLabels } from "../../runtime/data/image.ts";
 import type { StoredGrid } from "../../runtime/data/volume.ts";
 import { evaluate } from "../../runtime/infer/evaluate.ts";
 import { scoresOf } from "../../runtime/train/metrics.ts";
@@ -42,9 +42,9 @@ function change(file: string, value: (old: number) => number, grid: (old: Stored
 
 describe("folders", () => {
   it("a perfect prediction scores 1, absent classes nothing", () => {
-    const { cases, classes, warnings } = evaluate(predictions, labels);
+    const { cases, scored, warnings } = evaluate(predictions, labels);
     expect(warnings).toEqual([]);
-    expect(classes).toEqual(["background", "bone", "muscle", "liver", "bowel", "kidney"]);
+    expect(scored.map(({ name }) => name)).toEqual(["background", "bone", "muscle", "liver", "bowel", "kidney"]);
     expect(cases.map((one) => [one.name, ...one.counts.slice(1).map((c) => scoresOf(c).dice)])).toEqual([["ct_007", 1, 1, null, 1, null], ["ct_008", 1, 1, 1, 1, 1]]);
   });
   it("a class that is missed scores 0 and one taken for another is counted on both sides", () => {
@@ -64,14 +64,33 @@ describe("folders", () => {
     expect(cases.length).toBe(2);
     expect(warnings).toMatchObject([{ code: "W1058", headline: "one prediction has no label: ct_009" }]);
   });
-  it("another shape is an error with both sizes, another place a warning", () => {
+  it.each<{ what: string; grid: (old: StoredGrid) => StoredGrid; says: readonly [string, string] }>([
+    { what: "shape", grid: (old) => ({ ...old, size: [60, 101, 28] }), says: ["has 60 x 101 x 28 voxels of 3, 3, 3 mm", "has 61 x 101 x 28 voxels of 3, 3, 3 mm"] },
+    { what: "spacing", grid: (old) => ({ ...old, affine: [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, 5, 0]] }), says: ["voxels of 3, 3, 5 mm", "voxels of 3, 3, 3 mm"] },
+    { what: "place", grid: (old) => ({ ...old, affine: [[3, 0, 0, 500], [0, 3, 0, 0], [0, 0, 3, 0]] }), says: ["the first at 500, 0, 0 mm", "the first at"] },
+    { what: "direction", grid: (old) => ({ ...old, affine: [[2.9, 0.77, 0, 0], [-0.77, 2.9, 0, 0], [0, 0, 3, 0]] }), says: ["its axes along (0.967, -0.257, 0)", "its axes along (1, 0, 0)"] },
+  ])("another $what is refused with what both are", ({ grid, says }) => {
     const { volume } = readVolume(join(labels, "ct_007.nii.gz"));
-    writeLabels(join(predictions, "ct_007.nii.gz"), new Uint8Array(60 * 101 * 28), { ...volume.stored, size: [60, 101, 28] });
-    expect(refusal(() => evaluate(predictions, labels))[0]).toMatchObject({ code: "N1016", headline: `${join(predictions, "ct_007.nii.gz")} does not have the shape of its label` });
-    cpSync(join(labels, "ct_007.nii.gz"), join(predictions, "ct_007.nii.gz"));
-    const far: StoredGrid = { ...volume.stored, affine: [[3, 0, 0, 500], [0, 3, 0, 0], [0, 0, 3, 0]] };
-    change("ct_007.nii.gz", (old) => old, () => far);
-    expect(evaluate(predictions, labels).warnings).toMatchObject([{ code: "W1059" }]);
+    const stored = grid(volume.stored);
+    writeLabels(join(predictions, "ct_007.nii.gz"), new Uint8Array(stored.size[0] * stored.size[1] * stored.size[2]), stored);
+    const [finding, ...more] = refusal(() => evaluate(predictions, labels));
+    expect(more).toEqual([]);
+    expect(finding).toMatchObject({ code: "N1033", headline: `${join(predictions, "ct_007.nii.gz")} does not lie on the grid of its label` });
+    says.forEach((text, n) => expect(finding?.facts[n]).toContain(text));
+  });
+  it("the same voxels stored in another order are the same", () => {
+    const { volume } = readVolume(join(labels, "ct_008.nii.gz"));
+    const [sx, sy, sz] = volume.stored.sources;
+    expect([sx, sy, sz].map(({ axis }) => axis)).toEqual([0, 1, 2]);
+    const [[a, , , x], [, b, , y], [, , c, z]] = volume.stored.affine;
+    const grid: StoredGrid = {
+      ...volume.stored, size: [28, 61, 101], affine: [[0, a, 0, x], [0, 0, -b, y + b * 100], [c, 0, 0, z]],
+      sources: [{ axis: 1, flipped: sx.flipped }, { axis: 2, flipped: !sy.flipped }, { axis: 0, flipped: sz.flipped }],
+    };
+    writeLabels(join(predictions, "ct_008.nii.gz"), Uint8Array.from(volume.data), grid);
+    const { cases, warnings } = evaluate(predictions, labels);
+    expect(warnings).toEqual([]);
+    expect(cases[1]?.counts.slice(1).map((one) => scoresOf(one).dice)).toEqual([1, 1, 1, 1, 1]);
   });
   it("values no class has are told", () => {
     change("ct_007.nii.gz", (old) => (old === 4 ? 77 : old));
@@ -95,8 +114,8 @@ describe("files", () => {
     const alone = join(scratch, "alone", "labels");
     cpSync(labels, alone, { recursive: true });
     expect(readdirSync(alone).length).toBe(2);
-    expect(evaluate(predictions, alone).classes).toEqual(["0", "1", "2", "3", "4", "5"]);
-    expect(evaluate(predictions, alone, { datasetJson: join(sample, "dataset.json") }).classes[1]).toBe("bone");
+    expect(evaluate(predictions, alone).scored.map(({ name }) => name)).toEqual(["0", "1", "2", "3", "4", "5"]);
+    expect(evaluate(predictions, alone, { datasetJson: join(sample, "dataset.json") }).scored[1]?.name).toBe("bone");
   });
 });
 
@@ -151,6 +170,51 @@ describe("the command", () => {
     expect(wide.out).toMatch(/bone +3\.0000 +3\.0000 +\d\.\d{4} +1\.0000/);
     expect((await run(...pair)).out).not.toContain("surfaces");
     await expect(run("--surface", "-1", ...pair)).rejects.toThrow("millimetres");
+  });
+  it("a structure that only one map has is infinitely far, which shows, and so does in how many cases", async () => {
+    change("ct_008.nii.gz", (old) => (old === 5 ? 0 : old));
+    const { out } = await run("--surface", "1", predictions, labels);
+    expect(out).toMatch(/surfaces .*in one map only/);
+    expect(out).toMatch(/kidney +inf +inf +inf +0\.0000 +1/);
+    expect(out).toMatch(/liver +0\.0000 +0\.0000 +0\.0000 +1\.0000 +0/);
+    expect(out).toMatch(/all classes +inf +inf +inf +0\.8000 +1/);
+  });
+  it("writes files as their endings say, and prints CSV", async () => {
+    const [json, csv] = [join(scratch, "scores", "summary.json"), join(scratch, "scores", "scores.csv")];
+    const { out } = await run("--csv", "-o", json, "-o", csv, predictions, labels);
+    expect(readFileSync(csv, "utf8")).toBe(out);
+    expect(out.split("\n")[1]).toMatch(/^ct_007,1,bone,1,1,1,1,11453,0,0,161055,11453,11453,309\.\d+,309\.\d+$/);
+    expect(Object.keys(JSON.parse(readFileSync(json, "utf8")) as object)).toContain("metric_per_case");
+    await expect(run("-o", join(scratch, "scores.txt"), predictions, labels)).rejects.toThrow(".json or .csv");
+    await expect(run("--csv", "--json", predictions, labels)).rejects.toThrow("exclude each other");
+  });
+  it("leaves out voxels whose truth is to be ignored, in counts and in surfaces", async () => {
+    // What the truth does not tell is predicted all wrong.
+    const [folder, told] = [join(scratch, "ignored"), readVolume(join(labels, "ct_008.nii.gz")).volume];
+    mkdirSync(folder, { recursive: true });
+    const half = Uint8Array.from(told.data, (value, n) => (n % told.shape[2] < 30 ? 6 : value));
+    writeLabels(join(folder, "ct_008.nii.gz"), half, told.stored);
+    change("ct_008.nii.gz", (old) => old);
+    const { volume } = readVolume(join(predictions, "ct_008.nii.gz"));
+    writeLabels(join(predictions, "ct_008.nii.gz"), Uint8Array.from(volume.data, (value, n) => (n % told.shape[2] < 30 ? 3 : value)), volume.stored);
+    const pair = [join(predictions, "ct_008.nii.gz"), join(folder, "ct_008.nii.gz")];
+    const { out } = await run("--ignore", "6", "--surface", "1", "--csv", "--dataset", join(sample, "dataset.json"), ...pair);
+    for (const line of out.trim().split("\n").slice(1)) expect(line).toMatch(/,(1,1,1,1,\d+,0,0,.*,0,0,0,0,1|,,,,0,0,0,.*,,,,,)$/);
+    // The data set may say it.
+    const declared = JSON.parse(readFileSync(join(sample, "dataset.json"), "utf8")) as { labels: object };
+    writeFileSync(join(folder, "dataset.json"), JSON.stringify({ ...declared, labels: { ...declared.labels, ignore: 6 } }));
+    expect((await run("--surface", "1", "--csv", ...pair)).out).toBe(out);
+    expect(refusal(() => evaluate(pair[0] ?? "", pair[1] ?? "", { datasetJson: join(sample, "dataset.json") }))[0]?.code).toBe("N1019");
+  });
+  it("scores regions where the data set has them", async () => {
+    const declared = JSON.parse(readFileSync(join(sample, "dataset.json"), "utf8")) as object;
+    const file = join(scratch, "regions.json");
+    writeFileSync(file, JSON.stringify({ ...declared, labels: { background: 0, body: [1, 2, 3, 4, 5], soft: [2, 3, 4, 5], kidney: [5] }, regions_class_order: [1, 2, 5] }));
+    change("ct_008.nii.gz", (old) => (old === 2 ? 3 : old));
+    const { out } = await run("--dataset", file, predictions, labels);
+    expect(out).toMatch(/ct_008 +1\.0000 +1\.0000 +1\.0000/);
+    const { out: json } = await run("--dataset", file, "--json", predictions, labels);
+    expect(Object.keys((JSON.parse(json) as { mean: object }).mean).sort()).toEqual(["(1, 2, 3, 4, 5)", "(2, 3, 4, 5)", "5"]);
   });
   it("needs two operands", async () => {
     await expect(run(predictions)).rejects.toThrow("2 of PREDICTED LABELS are needed, 1 given");

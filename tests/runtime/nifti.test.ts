@@ -1,70 +1,14 @@
 // Reading and writing NIfTI: every file a user may bring, and the way back onto its grid.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { gunzipSync, gzipSync } from "node:zlib";
-import { afterAll, describe, expect, it } from "vitest";
+import { gzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
 import { Fault } from "../../compiler/report/diagnostic.ts";
-import { determinant, fromQform, isOrthogonal, locate, nearestAxes, toQform } from "../../runtime/data/geometry.ts";
-import { decodeVolume, encodeImage, encodeLabels, readVolume, writeLabels } from "../../runtime/data/nifti.ts";
-import type { Affine, StoredGrid, Triple, Volume } from "../../runtime/data/volume.ts";
+import { determinant, fromQform, isOrthogonal, nearestAxes, toQform } from "../../runtime/data/geometry.ts";
+import { decodeVolume, readVolume } from "../../runtime/data/image.ts";
+import { encodeImage, encodeLabels } from "../../runtime/data/nifti.ts";
+import type { Affine, StoredGrid, Triple } from "../../runtime/data/volume.ts";
 import { draws } from "../../runtime/draws.ts";
 
-interface Expected {
-  readonly reference: {
-    readonly canonical_RAS_shape: Triple;
-    readonly label_counts: Readonly<Record<string, number>>;
-    readonly min: number;
-    readonly max: number;
-    readonly mean: number;
-    readonly probes: readonly { readonly ras_mm: Triple; readonly value: number; readonly label: number }[];
-  };
-  readonly files: readonly {
-    readonly file: string;
-    readonly expect: string;
-    readonly error?: boolean;
-    readonly warn?: boolean;
-    readonly optional?: boolean;
-    readonly min?: number;
-    readonly max?: number;
-    readonly mean?: number;
-    readonly shape?: Triple;
-    readonly spacing?: Triple;
-    readonly affine?: readonly (readonly number[])[];
-    readonly tolerance?: number;
-  }[];
-}
-
-const folder = join(process.env["DATA_DIR"] ?? "../shared/data", "variants");
-const present = existsSync(join(folder, "expected.json"));
-if (!present) console.log(`skipped: the variants of ${folder} are not here`);
-
-const scratch = mkdtempSync(join(tmpdir(), "nifti-"));
-afterAll(() => rmSync(scratch, { recursive: true }));
-
-/** Errors that belong to a data set (a label against its image), not to a file alone. */
-const judgedElsewhere = /^label_|^twogap|^nan|^inf/;
-
-function counts(data: Float32Array): Record<string, number> {
-  const found: Record<string, number> = {};
-  for (const value of data) found[value] = (found[value] ?? 0) + 1;
-  return found;
-}
-
-/** The value at the voxel nearest to a point, found by search so that no inverse of ours is trusted. */
-function valueAt(volume: Volume, millimetres: Triple): number {
-  const [depth, height, width] = volume.shape;
-  let best = Number.NaN;
-  let nearest = Number.POSITIVE_INFINITY;
-  for (let z = 0; z < depth; z++) for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
-    const at = locate(volume.affine, [x, y, z]);
-    const distance = Math.hypot(at[0] - millimetres[0], at[1] - millimetres[1], at[2] - millimetres[2]);
-    if (distance < nearest) [nearest, best] = [distance, volume.data[(z * height + y) * width + x] ?? Number.NaN];
-  }
-  expect(nearest).toBeLessThan(0.01);
-  return best;
-}
 
 function faultOf(run: () => unknown): Fault {
   try {
@@ -75,99 +19,6 @@ function faultOf(run: () => unknown): Fault {
   }
   throw new Error("nothing was wrong");
 }
-
-describe.skipIf(!present)("the variants", () => {
-  const expected = present ? JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as Expected : { reference: undefined, files: [] } as never;
-  const { reference } = expected;
-  const images = expected.files.filter((row) => /\.nii(\.gz)?$/.test(row.file));
-  const good = images.filter((row) => row.error !== true || judgedElsewhere.test(row.file));
-  const bad = images.filter((row) => row.error === true && !judgedElsewhere.test(row.file));
-
-  it("lists what the folder holds", () => {
-    const listed = new Set(expected.files.map((row) => row.file.normalize()));
-    for (const row of images) expect(readdirSync(folder).map((name) => name.normalize())).toContain(row.file.normalize());
-    expect(listed.size).toBeGreaterThan(50);
-  });
-
-  it.each(good.map((row) => [row.file, row] as const))("%s reads", (file, row) => {
-    const { volume, warnings } = readVolume(join(folder, file));
-    const [i, j, k] = volume.stored.size;
-    expect(volume.data.length).toBe(i * j * k);
-    if (row.expect.includes("equals the reference exactly")) {
-      const whole = readVolume(join(folder, "ref_0000.nii.gz")).volume;
-      expect([volume.shape[2], volume.shape[1], volume.shape[0]]).toEqual(reference.canonical_RAS_shape);
-      expect(Buffer.compare(Buffer.from(volume.data.buffer), Buffer.from(whole.data.buffer))).toBe(0);
-      for (const probe of reference.probes) expect(valueAt(volume, probe.ras_mm)).toBe(probe.value);
-      expect(volume.spacing.map((step) => Number(step.toFixed(4)))).toEqual([3, 3, 3]);
-    }
-    if (row.expect.includes("label_counts")) expect(counts(volume.data)).toEqual(reference.label_counts);
-    if (row.shape !== undefined) expect(volume.stored.size).toEqual(row.shape);
-    if (row.spacing !== undefined) expect([...volume.spacing].reverse().map((step) => Number(step.toFixed(4)))).toEqual(row.spacing);
-    if (row.min !== undefined) expect(Math.min(...volume.data)).toBe(row.min);
-    if (row.max !== undefined) expect(Math.max(...volume.data)).toBe(row.max);
-    if (row.mean !== undefined) expect(volume.data.reduce((sum, v) => sum + v, 0) / volume.data.length).toBeCloseTo(row.mean, 3);
-    if (row.tolerance !== undefined) {
-      const whole = readVolume(join(folder, "ref_0000.nii.gz")).volume;
-      const worst = volume.data.reduce((most, v, n) => Math.max(most, Math.abs(v - (whole.data[n] ?? 0))), 0);
-      expect(worst).toBeLessThanOrEqual(row.tolerance);
-      expect(worst).toBeGreaterThan(0);
-    }
-    if (row.affine !== undefined) volume.stored.affine.flat().forEach((entry, n) => expect(entry).toBeCloseTo(row.affine?.flat()[n] ?? Number.NaN, 4));
-    expect(warnings.map((w) => w.code)).toEqual(file.startsWith("no_geometry") ? ["W1051"] : file.startsWith("sform_wins") ? ["W1052"] : []);
-  });
-
-  it("agrees with the reference's own statistics", () => {
-    const { data } = readVolume(join(folder, "ref_0000.nii.gz")).volume;
-    expect(Math.min(...data)).toBe(reference.min);
-    expect(Math.max(...data)).toBe(reference.max);
-    expect(data.reduce((sum, v) => sum + v, 0) / data.length).toBeCloseTo(reference.mean, 3);
-  });
-
-  it("each refused file has its own reason", () => {
-    const told = Object.fromEntries(bad.map((row) => {
-      const [finding] = faultOf(() => readVolume(join(folder, row.file))).findings;
-      expect(finding?.headline).toContain(row.file);
-      return [row.file, `${finding?.code} ${finding?.facts.join(" ")}`];
-    }));
-    expect(told).toMatchInlineSnapshot(`
-      {
-        "dim4_two.nii.gz": "N1005 Its header has dim = [4, 40, 36, 24, 2, 1, 1, 1].",
-        "dim_huge.nii.gz": "N1002 Its header promises 30000 x 30000 x 30000 voxels of int16: 54000000000352 bytes in all. The compressed file cannot hold that much.",
-        "dim_negative.nii": "N1003 Its header has dim = [3, -5, 36, 24, 1, 1, 1, 1].",
-        "empty.nii.gz": "N1001 The file is empty (0 bytes).",
-        "rgb.nii.gz": "N1004 A voxel must be one number, this has three colours.",
-        "short.nii": "N1002 Its header promises 40 x 36 x 24 voxels of int16: 69472 bytes in all. Found are 68471 bytes.",
-        "text.nii.gz": "N1001 It begins with the text "this is not an image\\nthi".",
-        "truncated.nii.gz": "N1002 Its compressed stream stops before its end.",
-      }
-    `);
-  });
-
-  it.each(["ref", "orient_LPS", "orient_LAS", "orient_PIR", "orient_SAL", "oblique", "shear", "tiny", "qform_only", "no_geometry", "nifti2", "bigendian"])("a label map for %s goes back onto its stored grid", (name) => {
-    const source = [`${name}_0000.nii.gz`, `${name}.nii.gz`, `${name}.nii`].map((file) => join(folder, file)).find((path) => existsSync(path)) ?? "";
-    const { volume } = readVolume(source);
-    const labels = Uint8Array.from(volume.data, (v) => (v > 0 ? (v % 7) : 0));
-    const path = join(scratch, `${name}.nii.gz`);
-    writeLabels(path, labels, volume.stored);
-    const again = readVolume(path);
-    expect([...again.volume.data]).toEqual([...labels]);
-    expect(again.volume.stored.size).toEqual(volume.stored.size);
-    expect(again.volume.stored.version).toBe(volume.stored.version);
-    again.volume.stored.affine.flat().forEach((entry, n) => expect(Math.abs(entry - (volume.stored.affine.flat()[n] ?? Number.NaN))).toBeLessThan(1e-4));
-    expect(again.warnings.map((w) => w.code)).toEqual(name === "no_geometry" ? ["W1051"] : []);
-    // The raw stored order is the file's own, not RAS.
-    const raw = gunzipSync(readFileSync(path));
-    expect(raw.length).toBe((volume.stored.version === 2 ? 544 : 352) + labels.length);
-  });
-
-  it("a prediction for LPS has the stored order of the label beside it", () => {
-    const { volume } = readVolume(join(folder, "orient_PIR_0000.nii.gz"));
-    const label = readVolume(join(folder, "ref.nii.gz")).volume;
-    const bytes = encodeLabels(Uint8Array.from(label.data), volume.stored, false);
-    const beside = gunzipSync(readFileSync(join(folder, "orient_PIR.nii.gz")));
-    expect(Buffer.compare(Buffer.from(bytes.subarray(352)), beside.subarray(352))).toBe(0);
-  });
-});
 
 /** A grid of 3 x 4 x 5 voxels in LPS with unequal steps. */
 const grid: StoredGrid = (() => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Case } from "../../runtime/data/case.ts";
 import { nearestAxes } from "../../runtime/data/geometry.ts";
 import { choosePatch, fillBatch, indexed } from "../../runtime/data/patches.ts";
-import { demandSamples, sampleOf, samplesOf, targetAlone, withoutSmall } from "../../runtime/data/samples.ts";
+import { demandSamples, lostFindings, sampleOf, targetAlone, withoutSmall } from "../../runtime/data/samples.ts";
 import { unravel, voxels, type Affine, type Triple } from "../../runtime/data/volume.ts";
 
 const identity: Affine = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]];
@@ -74,11 +74,12 @@ describe("cubes", () => {
 
   it("need foreground: cases without it are left out by name, and all of them are N1084", () => {
     const empty = caseOf([4, 4, 4], () => 0, [1, 1, 1], "bare");
-    const { cases, warnings } = samplesOf([whole, empty], { crop: { factor: 1.5, least: 4 } }, [4, 4, 4]);
-    expect(cases.map(({ name }) => name)).toEqual(["c"]);
-    expect(warnings).toMatchObject([{ code: "W1081", facts: [expect.stringContaining("bare") as string] }]);
-    expect(samplesOf([empty], {}, [4, 4, 4])).toMatchObject({ cases: [{ name: "bare" }], warnings: [] });
-    expect(() => demandSamples(samplesOf([empty], { guide: true }, [4, 4, 4]).cases, "somewhere")).toThrow(/N1084.*somewhere/);
+    expect([whole, empty].map((one) => sampleOf(one, { crop: { factor: 1.5, least: 4 } }, [4, 4, 4])?.name)).toEqual(["c", undefined]);
+    expect(lostFindings(["bare"], { crop: { factor: 1.5, least: 4 } })).toMatchObject([{ code: "W1081", facts: [expect.stringContaining("bare") as string] }]);
+    expect(sampleOf(empty, {}, [4, 4, 4])).toBe(empty);
+    expect(lostFindings([], {})).toEqual([]);
+    expect(sampleOf(empty, { guide: true }, [4, 4, 4])).toBeUndefined();
+    expect(() => demandSamples([], "somewhere")).toThrow(/N1084.*somewhere/);
     expect(() => demandSamples([whole], "somewhere")).not.toThrow();
   });
 });

@@ -4,7 +4,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeImage, encodeLabels, readVolume } from "../../runtime/data/nifti.ts";
+import { readVolume } from "../../runtime/data/image.ts";
+import { encodeImage, encodeLabels } from "../../runtime/data/nifti.ts";
 import { cubeOf } from "../../runtime/data/samples.ts";
 import { unravel, type StoredGrid } from "../../runtime/data/volume.ts";
 import { loadCheckpoint } from "../../runtime/train/checkpoint.ts";

@@ -10,7 +10,8 @@ import { compileTraining } from "../../compiler/pipeline.ts";
 import type { Triple } from "../../runtime/data/volume.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
-import { logPath, Trainer } from "../../runtime/train/trainer.ts";
+import { logPath } from "../../runtime/train/log.ts";
+import { Trainer } from "../../runtime/train/trainer.ts";
 
 /** A run and what makes it small: parameters of the network and settings of the run, as `--set` gives them. */
 interface Small {
@@ -25,20 +26,20 @@ interface Small {
 /** The recipes' own, with a rate that shows within some steps. */
 const fast = { adamw: "adamw(lr = poly(1e-2, power = 0.9), weight_decay = 3e-5, eps = 1e-4)", transformer: "adamw(lr = 5e-3, weight_decay = 1e-5)", adam: "adam(lr = 1e-2)" } as const;
 const transformer = { width: "4", hidden: "8", heads: "2", mlp: "16", layers: "4" } as const;
-const pyramid = { stem: "4", width: "[4, 8, 8]", depth: "[1, 1, 1]", scales: "[0.5]", target: "1" } as const;
+const pyramid = { stem: "4", width: "[4, 8, 8]", depth: "[1, 0, 0]", scales: "[0.5]", target: "1" } as const;
 
-/** Patches are the smallest that leave a norm more than one voxel at the deepest level. */
+/** Patches are the smallest that leave a norm more than one voxel at the deepest level. SEDy's batch norms see one value a sample. */
 const nets: readonly Small[] = [
-  { net: "mednext", patch: [16, 16, 32], batch: 2, steps: 7, set: { width: "4", depth: "[1, 0, 0, 0, 1, 0, 0, 0, 1]", optimizer: fast.adamw } },
-  { net: "nnunet", patch: [16, 16, 16], batch: 2, steps: 10, set: { width: "4", cap: "16", kernels: "[[3, 3, 3]; 5]", strides: "[[1, 2, 2], [2, 2, 2], [2, 2, 2], [1, 1, 1]]" } },
-  { net: "dnet", patch: [32, 32, 32], batch: 1, steps: 5, set: { width: "[2, 2, 4, 4, 4]", depth: "[1, 1, 0, 0, 0]", optimizer: fast.adamw } },
-  { net: "unetr", patch: [16, 16, 32], batch: 2, steps: 6, set: { ...transformer, optimizer: fast.transformer } },
-  { net: "espnet3d", patch: [16, 16, 16], batch: 2, steps: 7, set: { ...pyramid, optimizer: fast.adam } },
-  { net: "sedy_nnunet", patch: [16, 16, 16], batch: 2, steps: 8, set: { width: "[4, 8, 8]", kernel: "[[1, 3, 3], [3, 3, 3], [3, 3, 3]]", stride: "[[1, 2, 2], [2, 2, 2]]", kernels: "2", loss: "sum([head_weight(i, 2) * dice_ce(logits[i], label, batch = false) for i in 0..=1])" } },
+  { net: "mednext", patch: [16, 16, 32], batch: 1, steps: 7, set: { width: "4", depth: "[1, 0, 0, 0, 1, 0, 0, 0, 1]", optimizer: fast.adamw } },
+  { net: "nnunet", patch: [16, 16, 16], batch: 1, steps: 10, set: { width: "4", cap: "16", kernels: "[[3, 3, 3]; 5]", strides: "[[1, 2, 2], [2, 2, 2], [2, 2, 2], [1, 1, 1]]" } },
+  { net: "dnet", patch: [32, 32, 32], batch: 1, steps: 6, set: { width: "[2, 2, 4, 4, 4]", depth: "[1, 0, 0, 0, 0]", optimizer: fast.adamw } },
+  { net: "unetr", patch: [16, 16, 32], batch: 1, steps: 6, set: { ...transformer, optimizer: fast.transformer } },
+  { net: "espnet3d", patch: [16, 16, 16], batch: 1, steps: 7, set: { ...pyramid, optimizer: fast.adam } },
+  { net: "sedy_nnunet", patch: [16, 16, 16], batch: 2, steps: 8, set: { width: "[4, 8]", kernel: "[[3, 3, 3]; 2]", stride: "[[2, 2, 2]]", kernels: "2", loss: "dice_ce(logits[0], label, batch = false)" } },
   { net: "sedy_unetr", patch: [16, 16, 32], batch: 2, steps: 6, set: { ...transformer, kernels: "1", optimizer: fast.transformer } },
   { net: "deform_uxnet", patch: [16, 16, 32], batch: 1, steps: 5, set: { width: "[4, 4, 4, 4]", depth: "[1; 4]", hidden: "4", optimizer: "adamw(lr = 1e-2)" } },
-  { net: "div_unetr", patch: [16, 16, 32], batch: 2, steps: 6, set: { ...transformer, target: "1", optimizer: fast.adam } },
-  { net: "div_espnet", patch: [16, 16, 16], batch: 2, steps: 7, set: { ...pyramid, optimizer: fast.adam } },
+  { net: "div_unetr", patch: [16, 16, 32], batch: 1, steps: 6, set: { ...transformer, target: "1", optimizer: fast.adam } },
+  { net: "div_espnet", patch: [16, 16, 16], batch: 1, steps: 7, set: { ...pyramid, optimizer: fast.adam } },
 ];
 
 const root = join(import.meta.dirname, "..", "..");
@@ -61,7 +62,7 @@ async function passes({ net, patch, batch, steps, set }: Small): Promise<readonl
   const { dataset } = opened;
   const options = { set, patch, batch, channels: dataset.channels.length, classes: dataset.classes.length, seed, steps: 1, total: steps };
   const { training, settings } = trainingRun(loadFile(join(root, "nets", `${net}.net`)), undefined, options);
-  const data = prepareData.load(dataset, { ...labelUse(settings, set, dataset), seed, patch, holdOut: dataset.training.length - 1 }, undefined, () => undefined);
+  const data = await prepareData.load(dataset, { ...labelUse(settings, set, dataset), seed, patch, spacing: settings.spacing, holdOut: dataset.training.length - 1 }, undefined, () => undefined);
   const session = await Session.create(device, compileTraining(training, device.profile).plan);
   try {
     const losses: number[][] = [];
@@ -91,8 +92,7 @@ describe("every network learns", () => {
     expect(all.map((losses) => losses.length)).toEqual([small.steps, small.steps, small.steps]);
     // The same patches, so that a network which does not learn has the same loss in every pass.
     const [first = NaN, second = NaN, third = NaN] = all.map(mean);
-    console.log(small.net, first, second, third);
-    expect(second).toBeLessThan(first - 0.05);
-    expect(third).toBeLessThan(first - 0.1);
+    expect(second).toBeLessThan(0.97 * first);
+    expect(third).toBeLessThan(0.93 * first);
   });
 });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decide } from "../../runtime/infer/decide.ts";
 import { splitCases } from "../../runtime/train/hold-out.ts";
 import { Interrupt } from "../../runtime/train/interrupt.ts";
-import { appendLog, trimLog } from "../../runtime/train/log.ts";
+import { logPath, readLog, RunLog } from "../../runtime/train/log.ts";
 import { dialsAt } from "../../runtime/train/loop.ts";
 import { durationText, progressLine, Smoothed } from "../../runtime/train/progress.ts";
 import { runningScore, validationSeed } from "../../runtime/train/validate.ts";
@@ -61,19 +61,29 @@ describe("held-out cases", () => {
 });
 
 describe("the log", () => {
+  const step = (n: number) => ({ step: n, loss: 1 / n, seconds: 0.1 });
+
   it("grows by lines and loses those after a step, broken ones too", () => {
-    const path = join(folder, "log.jsonl");
-    appendLog(path, { step: 1, loss: 2 });
-    appendLog(path, { step: 2, loss: 1 });
-    appendLog(path, { step: 2, mean: 0.5 });
-    appendLog(path, { step: 3, loss: 0.5 });
-    writeFileSync(path, `${readFileSync(path, "utf8")}{"step":4,"lo`);
-    trimLog(path, 2);
-    expect(readFileSync(path, "utf8")).toBe('{"step":1,"loss":2}\n{"step":2,"loss":1}\n{"step":2,"mean":0.5}\n');
+    const own = join(folder, "log");
+    const log = new RunLog(own, -1);
+    for (const n of [1, 2]) log.add(step(n));
+    log.add({ step: 2, dice: { bone: 0.5, liver: null }, mean: 0.5, score: 0.5, seconds: 1 });
+    log.add(step(3));
+    const text = readFileSync(logPath(own), "utf8");
+    const kept = readLog(own).slice(0, 3);
+    expect(kept[0]).toMatchObject(step(1));
+    writeFileSync(logPath(own), `${text}{"step":4,"lo`);
+    expect(readLog(own)).toHaveLength(4);
+    new RunLog(own, 2);
+    expect(readLog(own)).toEqual(kept);
+    expect(text.startsWith(readFileSync(logPath(own), "utf8"))).toBe(true);
   });
 
   it("says N1007 where it cannot be written", () => {
-    expect(() => appendLog(join(folder, "missing", "log.jsonl"), { step: 1 })).toThrow(/N1007/);
+    const own = join(folder, "lost");
+    const log = new RunLog(own, -1);
+    rmSync(own, { recursive: true });
+    expect(() => log.add(step(1))).toThrow(/N1007/);
   });
 });
 

@@ -1,10 +1,15 @@
 // `netc predict`: label maps on the images' own grids, from nothing but the run's folder.
 
+import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readVolume } from "../../runtime/data/nifti.ts";
+import { components } from "../../runtime/data/components.ts";
+import { readVolume } from "../../runtime/data/image.ts";
+import { encodeImage } from "../../runtime/data/nifti.ts";
+import { storeVoxels } from "../../runtime/data/voxels.ts";
+import { readNpz } from "../runtime/npz.ts";
 import { netc } from "./cli.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -74,6 +79,155 @@ describe("predictions", () => {
     expect(readVolume(at("mixed-out", "good.nii.gz")).volume.stored.size).toEqual(readVolume(at("mixed", "good_0000.nii.gz")).volume.stored.size);
     expect(err).toContain("W1072");
   });
+});
+
+describe("several ways", () => {
+  const image = join(data, "imagesTs", "ct_007_0000.nii.gz");
+  const both = join(data, "imagesTs");
+  const labels = (...path: readonly string[]): Float32Array => readVolume(at(...path)).volume.data;
+  const shares = (folder: string): Float32Array => readNpz(at(folder, "ct_007.npz")).values;
+  /** The largest of the probabilities, in the order of the file. */
+  const winner = (values: Float32Array): Uint8Array => {
+    const size = values.length / 6;
+    return Uint8Array.from({ length: size }, (_, n) => {
+      const own = [0, 1, 2, 3, 4, 5].map((k) => values[k * size + n] ?? 0);
+      return own.indexOf(Math.max(...own));
+    });
+  };
+
+  beforeAll(async () => {
+    cpSync(join(root, "tests", "train", "nets", "tiny.net"), at("tiny.net"));
+    const trained = await netc(["train", at("tiny.net"), "--data", data, "--out", at("second"), "--steps", "2", "--set", "width=3", "--set", "mirror=[2]", "--set", "blend=uniform", "--seed", "5"]);
+    expect(trained.code).toBe(0);
+    expect(trained.err).not.toContain("W0801");
+    mkdirSync(at("folds"));
+    renameSync(at("second"), at("folds", "fold_1"));
+    cpSync(at("run"), at("folds", "fold_0"), { recursive: true });
+    expect((await predict(image, "-o", at("one"), "--save-probabilities")).code).toBe(0);
+    expect((await netc(["predict", "--run", at("folds", "fold_1"), "--overlap", "0", image, "-o", at("other"), "--save-probabilities"])).code).toBe(0);
+  });
+
+  it("probabilities are those that the labels were decided by, in the order of the file", () => {
+    expect(readdirSync(at("one")).sort()).toEqual(["ct_007.nii.gz", "ct_007.npz"]);
+    expect(readNpz(at("one", "ct_007.npz")).header).toContain("'shape': (6, 28, 101, 61)");
+    const size = 28 * 101 * 61;
+    const values = shares("one");
+    for (let n = 0; n < size; n += 97) expect([0, 1, 2, 3, 4, 5].reduce((sum, k) => sum + (values[k * size + n] ?? NaN), 0)).toBeCloseTo(1, 5);
+    const { volume } = readVolume(at("one", "ct_007.nii.gz"));
+    // Stored as x, y, z, of which some may run backwards.
+    expect(volume.stored.sources.map(({ axis }) => axis)).toEqual([0, 1, 2]);
+    expect(storeVoxels(volume.data, volume.stored, new Uint8Array(size))).toEqual(winner(values));
+  });
+
+  it("several runs, or the folds in a folder, are averaged", async () => {
+    const { code, err } = await netc(["predict", "--run", at("run"), "--run", at("folds", "fold_1"), "--overlap", "0", image, "-o", at("mean"), "--save-probabilities"]);
+    expect(code).toBe(0);
+    expect(err.match(/weights of step 2, on/g)).toHaveLength(2);
+    const [one, other, mean] = [shares("one"), shares("other"), shares("mean")];
+    let [differ, off] = [0, 0];
+    for (let n = 0; n < mean.length; n++) {
+      off = Math.max(off, Math.abs((mean[n] ?? NaN) - ((one[n] ?? NaN) + (other[n] ?? NaN)) / 2));
+      if (one[n] !== other[n]) differ++;
+    }
+    expect(off).toBeLessThan(1e-6);
+    expect(differ).toBeGreaterThan(mean.length / 2);
+    expect((await netc(["predict", "--run", at("folds"), "--overlap", "0", image, "-o", at("folded")])).code).toBe(0);
+    expect(labels("folded", "ct_007.nii.gz")).toEqual(labels("mean", "ct_007.nii.gz"));
+  });
+
+  it("flags overrule what the run says of mirroring and blending", async () => {
+    const fold = (out: string, ...argv: readonly string[]) => netc(["predict", "--run", at("folds", "fold_1"), "--overlap", "0", image, "-o", at(out), "--save-probabilities", ...argv]);
+    const record = JSON.parse(readFileSync(at("folds", "fold_1", "run.json"), "utf8")) as Record<string, unknown>;
+    expect(record).toMatchObject({ mirror: [2], blend: "uniform" });
+    let runs = 0;
+    await netc(["predict", "--run", at("folds", "fold_1"), "--overlap", "0", image, "-o", at("all"), "--mirror", "--save-probabilities"], (text) => { runs = Math.max(runs, Number(/of (\d+)(,|$)/.exec(text)?.[1] ?? 0)); });
+    expect(runs % 8).toBe(0);
+    await fold("straight", "--no-mirror");
+    await fold("bell", "--blend", "gaussian");
+    const made = ["other", "all", "straight", "bell"].map(shares);
+    for (const [n, values] of made.entries()) for (const more of made.slice(n + 1)) expect(values).not.toEqual(more);
+    expect((await fold("no", "--mirror", "--no-mirror")).code).toBe(2);
+  });
+
+  it("an image of one window has the same probabilities, whether the device or the host makes them of logits", async () => {
+    const { volume } = readVolume(image);
+    const grid = { ...volume.stored, size: [16, 12, 8] as const };
+    writeFileSync(at("small_0000.nii"), encodeImage(volume.data.slice(20_000, 20_000 + 16 * 12 * 8), grid, false));
+    for (const blend of ["gaussian", "uniform"]) expect((await predict(at("small_0000.nii"), "-o", at(blend), "--blend", blend, "--save-probabilities")).code).toBe(0);
+    const [device, host] = ["gaussian", "uniform"].map((blend) => readNpz(at(blend, "small.npz")).values);
+    expect(host).toHaveLength(6 * 16 * 12 * 8);
+    host?.forEach((value, n) => expect(Math.abs(value - (device?.[n] ?? NaN))).toBeLessThan(2e-6));
+    expect(readVolume(at("gaussian", "small.nii")).volume.data).toEqual(readVolume(at("uniform", "small.nii")).volume.data);
+  });
+
+  it("what is there and whole is left out with --continue, what is damaged is not", async () => {
+    mkdirSync(at("again"));
+    cpSync(at("out", "ct_007.nii.gz"), at("again", "ct_007.nii.gz"));
+    const first = await predict("-i", both, "-o", at("again"), "--continue");
+    expect(first).toMatchObject({ code: 0, out: `1 of 1 case predicted into ${at("again")}`, err: expect.stringContaining("1 of 2 cases are there already") as string });
+    expect(labels("again", "ct_008.nii.gz")).toEqual(labels("out", "ct_008.nii.gz"));
+    writeFileSync(at("again", "ct_007.nii.gz"), readFileSync(at("out", "ct_007.nii.gz")).subarray(0, 4000));
+    expect((await predict("-i", both, "-o", at("again"), "--continue")).out).toBe(`1 of 1 case predicted into ${at("again")}`);
+    expect(labels("again", "ct_007.nii.gz")).toEqual(labels("out", "ct_007.nii.gz"));
+    // Nothing is left to do, and no device is needed for it.
+    expect(await predict("-i", both, "-o", at("again"), "--continue", "-q")).toMatchObject({ code: 0, out: `0 of 0 cases predicted into ${at("again")}` });
+    expect((await predict("-i", both, "-o", at("again"), "--continue", "--save-probabilities", "--part", "2/2")).out).toBe(`1 of 1 case predicted into ${at("again")}`);
+    expect(existsSync(at("again", "ct_008.npz"))).toBe(true);
+  });
+
+  it("parts share the cases out, each to one", async () => {
+    for (const part of ["1/3", "2/3", "3/3"]) expect((await predict("-i", both, "-o", at("parts", part.slice(0, 1)), "--part", part, "-q")).code).toBe(0);
+    expect(["1", "2"].map((part) => readdirSync(at("parts", part)))).toEqual([["ct_007.nii.gz"], ["ct_008.nii.gz"]]);
+    expect(existsSync(at("parts", "3"))).toBe(false);
+    for (const part of ["0/2", "3/2", "1", "x/2"]) expect((await predict("-i", both, "-o", at("no"), "--part", part)).code).toBe(2);
+  });
+
+  it("only the largest part of a class is kept where that is asked for", async () => {
+    expect((await predict(image, "-o", at("largest"), "--keep-largest", "bone", "--keep-largest", "muscle")).code).toBe(0);
+    const [before, after] = [readVolume(at("out", "ct_007.nii.gz")).volume, readVolume(at("largest", "ct_007.nii.gz")).volume];
+    const parts = (data: Float32Array, value: number) => components(Uint8Array.from(data, (one) => (one === value ? 1 : 0)), after.shape);
+    const many = [1, 2, 3, 4, 5].filter((value) => parts(before.data, value).length > 1);
+    expect(many.length).toBeGreaterThan(0);
+    for (const value of [1, 2]) expect(parts(after.data, value).length).toBe(Math.min(1, parts(before.data, value).length));
+    for (const value of [3, 4, 5]) expect(parts(after.data, value).length).toBe(parts(before.data, value).length);
+    expect((await predict(image, "-o", at("all-largest"), "--keep-largest", "all")).code).toBe(0);
+    for (const value of [1, 2, 3, 4, 5]) expect(parts(readVolume(at("all-largest", "ct_007.nii.gz")).volume.data, value).length).toBeLessThan(2);
+    const odd = await predict(image, "-o", at("no"), "--keep-largest", "bones");
+    expect(odd).toMatchObject({ code: 2, err: expect.stringContaining("did you mean `bone`") as string });
+  });
+
+  it("runs of other classes cannot be averaged", async () => {
+    cpSync(at("run"), at("odd"), { recursive: true });
+    writeFileSync(at("odd", "run.json"), readFileSync(at("run", "run.json"), "utf8").replace('"kidney"', '"spleen"'));
+    const { code, err } = await netc(["predict", "--run", at("run"), "--run", at("odd"), image, "-o", at("no")]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/N1087[^]*different classes[^]*kidney[^]*spleen/);
+  });
+
+  it("-q says nothing but the result", async () => {
+    expect(await predict(image, "-o", at("quiet"), "-q")).toEqual({ code: 0, out: `1 of 1 case predicted into ${at("quiet")}`, err: "" });
+  });
+});
+
+it("Ctrl-C ends after the case at hand, nothing is half-written, and --continue goes on", async () => {
+  const [images, out] = [at("six"), at("six-out")];
+  mkdirSync(images);
+  for (let n = 1; n <= 6; n++) cpSync(join(data, "imagesTs", "ct_007_0000.nii.gz"), join(images, `a${n}_0000.nii.gz`));
+  const argv = ["predict", "--run", at("run"), "-i", images, "-o", out, "--save-probabilities"];
+  const child = spawn(process.execPath, ["--import", "tsx", join(root, "cli", "main.ts"), ...argv], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: Buffer) => { said += text.toString(); });
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  while (!existsSync(join(out, "a1.nii.gz")) && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill("SIGINT");
+  expect({ code: await ended, said }).toMatchObject({ code: 130, said: expect.stringMatching(/[1-5] of 6 cases predicted/) as string });
+  expect(said).not.toMatch(/\n\s+at /);
+  const written = readdirSync(out);
+  expect(written.filter((name) => name.startsWith("."))).toEqual([]);
+  for (const name of written.filter((one) => one.endsWith(".npz"))) expect(readNpz(join(out, name)).values).toHaveLength(6 * 28 * 101 * 61);
+  for (const name of written.filter((one) => one.endsWith(".nii.gz"))) expect(readVolume(join(out, name)).volume.data).toHaveLength(28 * 101 * 61);
+  expect((await netc([...argv, "--overlap", "0", "--continue"])).out).toBe(`${6 - written.length / 2} of ${6 - written.length / 2} case${written.length === 10 ? "" : "s"} predicted into ${out}`);
+  expect(readdirSync(out)).toHaveLength(12);
 });
 
 describe("what would go wrong", () => {

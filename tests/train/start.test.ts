@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeTensors } from "../../runtime/safetensors.ts";
-import { loadCheckpoint } from "../../runtime/train/checkpoint.ts";
+import { checkpointPath, loadCheckpoint } from "../../runtime/train/checkpoint.ts";
 import { netc, type Said } from "./cli.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -33,7 +33,7 @@ describe("a run that begins elsewhere", () => {
   it("takes weights and running values from the best checkpoint, not the optimiser's memories", async () => {
     const { code, err } = await train("frozen", "loaded", ...start("load", at("first")), ...still);
     expect(code).toBe(0);
-    expect(err).toContain(`load from ${at("first", "best.safetensors")}: 10 tensors`);
+    expect(err).toContain(`load from ${checkpointPath(at("first"), "best")}: 10 tensors`);
     expect(err).not.toContain("W0801");
     const [before, after] = [learned("first", "best"), learned("loaded")];
     for (const [name, values] of before) if (!name.includes("seen_")) expect([...(after.get(name) ?? [])], name).toEqual([...values]);
@@ -42,8 +42,8 @@ describe("a run that begins elsewhere", () => {
     expect(was.length).toBeGreaterThan(0);
     expect([...was].some((v) => v !== 0)).toBe(true);
     expect(is).not.toEqual(was);
-    expect(record("loaded")["start"]).toEqual({ how: "load", from: at("first", "best.safetensors") });
-    expect(firstLine("loaded")).toEqual({ step: 0, start: "load", from: at("first", "best.safetensors"), resized: 0 });
+    expect(record("loaded")["start"]).toEqual({ how: "load", from: checkpointPath(at("first"), "best") });
+    expect(firstLine("loaded")).toMatchObject({ step: 0, start: "load", from: checkpointPath(at("first"), "best"), resized: 0 });
     const fresh = await train("frozen", "fresh", ...start("load", at("first")), ...still, "--set", "start=none");
     expect(fresh.code).toBe(0);
     expect(learned("fresh").get("logits.weight")).not.toEqual(after.get("logits.weight"));
@@ -51,7 +51,7 @@ describe("a run that begins elsewhere", () => {
   });
 
   it("with `upkern` resizes the kernels", async () => {
-    const { code, err } = await train("frozen", "large", ...start("upkern", at("first", "latest.safetensors")), ...still, "--set", "kernel=5");
+    const { code, err } = await train("frozen", "large", ...start("upkern", checkpointPath(at("first"), "latest")), ...still, "--set", "kernel=5");
     expect(code).toBe(0);
     expect(err).toContain("10 tensors, resized: 1");
     const [before, after] = [learned("first"), learned("large")];

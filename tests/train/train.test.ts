@@ -32,7 +32,7 @@ const stopAt = (step: number, of: number) => {
 const entries = (out: string): Record<string, unknown>[] => readFileSync(join(folder, out, "log.jsonl"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
 
 /** Everything of a run that must not depend on how often it was stopped. */
-function kept(out: string, which: "latest" | "best"): Record<string, unknown> {
+function kept(out: string, which: "latest" | "best" | "final"): Record<string, unknown> {
   const { tensors, meta } = loadCheckpoint(join(folder, out), which);
   return { ...meta, tensors: Object.fromEntries([...tensors].sort().map(([name, { data: values }]) => [name, Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("hex")])) };
 }
@@ -57,7 +57,7 @@ describe("a run", () => {
 
     expect(kept("parts", "latest")).toEqual(kept("whole", "latest"));
     expect(kept("parts", "best")).toEqual(kept("whole", "best"));
-    const plain = (out: string) => entries(out).map(({ seconds: _, ...rest }) => rest).filter((entry) => "loss" in entry);
+    const plain = (out: string) => entries(out).map(({ seconds: _, time: __, ...rest }) => rest).filter((entry) => "loss" in entry);
     expect(plain("parts")).toEqual(plain("whole"));
     expect(plain("whole").map(({ step }) => step)).toEqual([1, 2, 3, 4]);
 
@@ -70,7 +70,10 @@ describe("a run", () => {
   });
 
   it("leaves all that a prediction needs", () => {
-    expect(readdirSync(join(folder, "whole")).sort()).toEqual(["best.safetensors", "latest.safetensors", "log.jsonl", "run.json", "source"]);
+    expect(readdirSync(join(folder, "whole")).filter((name) => !name.startsWith("events.")).sort()).toEqual([
+      "checkpoint_best.safetensors", "checkpoint_final.safetensors", "checkpoint_latest.safetensors", "log.jsonl", "plan.json", "progress.png", "report.html", "run.json", "slices.json", "source", "training.log",
+    ]);
+    expect(kept("whole", "final")).toEqual(kept("whole", "latest"));
     const record = JSON.parse(readFileSync(join(folder, "whole", "run.json"), "utf8")) as Record<string, unknown>;
     expect(record).toMatchObject({
       format: 1, network: "Tiny", run: "tiny", channels: ["CT"], classes: ["background", "bone", "muscle", "liver", "bowel", "kidney"],
@@ -91,7 +94,7 @@ describe("a run", () => {
     await train("seed-7-again", "--steps", "1", "--seed", "7", "--validate-every", "0");
     expect(kept("seed-7-again", "latest")).toEqual(kept("seed-7", "latest"));
     expect(entries("seed-7")[0]?.["loss"]).not.toBe(entries("whole")[0]?.["loss"]);
-    expect(existsSync(join(folder, "seed-7", "best.safetensors"))).toBe(false);
+    expect(existsSync(join(folder, "seed-7", "checkpoint_best.safetensors"))).toBe(false);
   });
 
   it("with nothing left to do says so", async () => {
@@ -149,7 +152,7 @@ describe("what would go wrong", () => {
     expect(code).toBe(1);
     expect(err).toContain("N1061");
     expect(err).toMatch(/step \d/);
-    expect(existsSync(join(folder, "wild", "latest.safetensors"))).toBe(false);
+    expect(existsSync(join(folder, "wild", "checkpoint_latest.safetensors"))).toBe(false);
 
     const again = await netc(["train", tiny, "tiny", "--data", data, "--out", join(folder, "wild"), "--steps", "1", "--resume"]);
     expect(again.code).toBe(0);

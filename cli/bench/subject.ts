@@ -1,0 +1,94 @@
+// What is timed: a training step or a prediction, planned for a device, with the numbers that go in.
+
+import { compile, compileTraining, type Compiled } from "../../compiler/pipeline.ts";
+import type { Plan } from "../../compiler/plan/plan.ts";
+import type { Device } from "../../runtime/device.ts";
+import { draws } from "../../runtime/draws.ts";
+import type { Session } from "../../runtime/session.ts";
+import { dialsAt } from "../../runtime/train/loop.ts";
+import { UsageError } from "../arguments.ts";
+import { inferenceRun, trainingRun } from "../compile.ts";
+import { graphFor, openTarget, runsOf, type Target } from "../target.ts";
+
+/** What may be said about a step besides its file. */
+export interface Wish {
+  /** N,C,D,H,W; undefined for what the run says. */
+  readonly input: readonly number[] | undefined;
+  readonly set: Readonly<Record<string, string>>;
+  /** The network alone, as it predicts. */
+  readonly predict: boolean;
+  /** Bytes that all buffers together may take. */
+  readonly budget: number;
+}
+
+export interface Subject {
+  /** The part after `#`. */
+  readonly name: string;
+  readonly network: string;
+  readonly plan: Plan;
+  readonly again: Compiled["again"];
+  /** From the text to the plan, in milliseconds. */
+  readonly planned: number;
+  /** Gives inputs and dials values that a training could have. */
+  readonly feed: (session: Session) => void;
+}
+
+/** Plans one `FILE#Net` or `FILE#run` for a device. */
+export function subjectOf(text: string, wish: Wish, device: Device): Subject {
+  const started = performance.now();
+  const { name, network, compiled, classes, dials } = planned(text, wish, device);
+  const { plan, again } = compiled;
+  return {
+    name, network, plan, again, planned: performance.now() - started,
+    feed: (session) => {
+      for (const uniform of plan.uniforms) {
+        const value = dials[uniform.name];
+        if (value !== undefined) session.setUniform(uniform.name, value);
+      }
+      for (const { name: input, slice } of plan.inputs) session.write(input, valuesOf(input, slice.bytes / 4, classes));
+    },
+  };
+}
+
+interface Planned {
+  readonly name: string;
+  readonly network: string;
+  readonly compiled: Compiled;
+  readonly classes: number;
+  readonly dials: Readonly<Record<string, number>>;
+}
+
+function planned(text: string, { input, set, predict, budget }: Wish, { profile }: Device): Planned {
+  const target = openTarget(text);
+  const { name, loaded } = target;
+  const runs = runsOf(target);
+  if (runs.length === 0) {
+    if (!predict) throw withoutRun(target);
+    if (input === undefined) throw new UsageError("which input?", "for example --input 1,1,64,64,64");
+    return { name, network: name, compiled: compile(graphFor(target, set, input, false).graph, profile), classes: 0, dials: {} };
+  }
+  const options = { set, ...(input && { batch: input[0], channels: input[1], patch: input.slice(2) }) };
+  const [run] = runs;
+  if (predict) {
+    const { graph, settings } = inferenceRun(loaded, run, options);
+    return { name, network: settings.network, compiled: compile(graph, profile), classes: settings.classes, dials: {} };
+  }
+  const { training, settings } = trainingRun(loaded, run, options);
+  const { network, classes, steps, epochs, seed } = settings;
+  return { name, network, compiled: compileTraining(training, profile, budget), classes, dials: dialsAt(0, { total: steps * epochs, steps, epochs }, seed) };
+}
+
+function withoutRun({ name, loaded: { path, program } }: Target): UsageError {
+  const { items } = program.main.file;
+  const runs = items.flatMap((i) => (i.kind === "run" && i.mode === "train" && i.name ? [i.name.text] : []));
+  const hint = runs.length > 0 ? `its runs are ${runs.join(", ")}` : "the loss and the optimiser of a step come from a run";
+  const isNetwork = items.some((i) => i.kind === "network" && i.name.text === name);
+  if (!isNetwork) return new UsageError(`there is no network and no \`train\` run \`${name}\` in ${path}`, hint);
+  return new UsageError(`no \`train\` run of ${path} is about \`${name}\``, `${hint}; \`--predict\` times the network alone`);
+}
+
+/** Labels are classes, everything else is uniform in -1 ..< 1. */
+function valuesOf(input: string, count: number, classes: number): Float32Array<ArrayBuffer> {
+  const drawn = draws(0, input === "label" ? 1 : 0);
+  return Float32Array.from({ length: count }, () => (input === "label" ? drawn.below(classes) : 2 * drawn.next() - 1));
+}
