@@ -14,12 +14,12 @@ import type { Measure } from "./measure.ts";
 /** Counted up whenever the same files and settings come out differently. */
 const FORMAT = 1;
 
-/** Where the cache is: `NETC_CACHE`, else `netc` in the user's folder of caches. */
+/** Where the cache is: `NETC_CACHE`, else `netc/cases` in the user's folder of caches. */
 export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const own = env["NETC_CACHE"];
   if (own !== undefined && own !== "") return own;
   const caches = env["XDG_CACHE_HOME"];
-  return join(caches === undefined || caches === "" ? join(homedir(), ".cache") : caches, "netc");
+  return join(caches === undefined || caches === "" ? join(homedir(), ".cache") : caches, "netc", "cases");
 }
 
 /** The file of a case under some settings: its name changes with the place, size or time of any of its files. */
