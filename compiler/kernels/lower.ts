@@ -1,12 +1,13 @@
 // Kernel to loops: every value is computed once, in the outermost scope where its axes are bound.
 
 import { affine, build, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
-import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce, type Type } from "../ir/expr.ts";
+import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import { substitute, walk } from "../ir/rewrite.ts";
+import { hasFours } from "./vector.ts";
 import { isVector, type Local, type Statement, type Value } from "./loops.ts";
 
 interface Scope {
@@ -210,7 +211,7 @@ export class Lowering {
 
   /** An element of a tensor's storage, or four: in one go where they lie side by side and begin at a multiple of four. */
   #load(from: Tensor, flat: Expr): Value {
-    const four = this.#fours(flat, from.type);
+    const four = this.#fours(flat, from);
     if (four) return { kind: "load", from, at: this.value(four), type: from.type, vector: true };
     if (this.#rows.has(from) && !this.#isLaned(flat)) {
       const row = this.#rowOf(from, flat);
@@ -226,6 +227,7 @@ export class Lowering {
 
   /** An element as one of the four it lies among, where it is known which. */
   #rowOf(from: Tensor, flat: Expr): Value | undefined {
+    if (!hasFours(from)) return undefined;
     const sum = affine(flat);
     if ([...sum.terms.values()].some((c) => c % 4 !== 0)) return undefined;
     const lane = ((sum.constant % 4) + 4) % 4;
@@ -241,8 +243,8 @@ export class Lowering {
   }
 
   /** Which four of a tensor's storage the four points lie in, where they are all of them in order. */
-  #fours(flat: Expr, of: Type): Expr | undefined {
-    if (!this.#lane || of === "wide") return undefined;
+  #fours(flat: Expr, of: Tensor): Expr | undefined {
+    if (!this.#lane || !hasFours(of)) return undefined;
     const sum = affine(flat);
     if (coefficient(sum, this.#lane) !== 1) return undefined;
     const rest = without(sum, index(this.#lane));
@@ -255,7 +257,7 @@ export class Lowering {
       this.#top().statements.push({ kind: "store", into, at, value: what, vector });
     };
     if (!this.#isLaned(flat)) return put(this.value(flat), value, false);
-    const four = this.#fours(flat, into.type);
+    const four = this.#fours(flat, into);
     if (four) return put(this.value(four), value, true);
     this.#apart(flat).forEach((at, lane) => put(this.value(at), isVector(value) ? { kind: "part", of: value, lane, type: value.type } : value, false));
   }

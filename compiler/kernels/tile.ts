@@ -1,13 +1,13 @@
 // Chooses what one invocation computes: a tile of points, and which short loops are written out, by the loads it saves.
 
 import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
-import { index, read, type Axis, type Expr, type Read, type Reduce, type Type } from "../ir/expr.ts";
+import { index, read, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { readsOf, walk } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
 import type { Lanes } from "./kernel.ts";
-import { four } from "./vector.ts";
+import { four, hasFours } from "./vector.ts";
 
 /** Most accumulators an invocation keeps. */
 const registers = 32;
@@ -91,7 +91,8 @@ interface Touch {
   readonly axes: ReadonlySet<Axis>;
   /** The place in row-major storage; undefined where it is clamped. */
   readonly flat: Affine | undefined;
-  readonly type: Type;
+  /** Whether its storage can be seen as vectors. */
+  readonly fours: boolean;
 }
 
 /** How one index of a read moves with each axis; undefined for an axis it depends on in another way. */
@@ -130,12 +131,12 @@ function touch(r: Read): Touch {
     const range = interval(e);
     return r.outside !== "never" && (range.low < 0 || range.high >= (r.tensor.axes[k] as Axis).extent);
   });
-  return { viewed, dimensions: dimensionsOf(r), axes: r.free, flat: r.outside === "edge" ? undefined : flat, type: r.tensor.type };
+  return { viewed, dimensions: dimensionsOf(r), axes: r.free, flat: r.outside === "edge" ? undefined : flat, fours: hasFours(r.tensor) };
 }
 
 /** Whether four points along an axis that begin at a multiple of four are four elements side by side. */
 function isRow(t: Touch, a: Axis): boolean {
-  if (!t.flat || t.type === "wide" || coefficient(t.flat, a) !== 1 || t.flat.constant % four !== 0) return false;
+  if (!t.flat || !t.fours || coefficient(t.flat, a) !== 1 || t.flat.constant % four !== 0) return false;
   return [...t.flat.terms].every(([atom, c]) => atom === index(a) || c % four === 0);
 }
 

@@ -1,10 +1,14 @@
 // Sums taken four terms at a time.
 
 import { apply, index, int, makeAxis, reduce, type Axis, type Expr } from "../ir/expr.ts";
+import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
 
 /** Values that a vector holds. */
 export const four = 4;
+
+/** Whether all of a tensor's storage can be seen as vectors. */
+export const hasFours = (t: Tensor): boolean => t.type !== "wide" && sizeOf(t) % four === 0;
 
 /** The expression with its reductions along `axis` run over fours of it, and the four results of `lane` reduced in the end. */
 export function foldFours(e: Expr, axis: Axis, lane: Axis, memo = new Map<Expr, Expr>()): Expr {
