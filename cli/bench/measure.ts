@@ -73,7 +73,7 @@ export async function measure(device: Device, subject: Subject, how: Measuring):
     const steps = await runSteps(session, subject.name, how);
     const kept = steps.slice(Math.min(how.warmup, steps.length - 1));
     if (kept.length === 0) return undefined;
-    const kernels = how.interrupted() ? undefined : await profile(session, subject.name, how);
+    const kernels = await profile(session, subject.name, how);
     const times = kept.map((s) => s.time).sort((a, b) => a - b);
     return {
       name: subject.name, network: subject.network, inputs: plan.inputs.map(({ name, shape }) => ({ name, shape })),
@@ -120,15 +120,15 @@ async function runSteps(session: Session, name: string, { repeat, warmup, tell, 
   return steps;
 }
 
-async function profile(session: Session, name: string, { repeat, ceiling, tell }: Measuring): Promise<readonly KernelRow[] | undefined> {
+async function profile(session: Session, name: string, { repeat, ceiling, tell, interrupted }: Measuring): Promise<readonly KernelRow[] | undefined> {
   const all: (readonly DispatchTime[])[] = [];
-  for (let i = 0; i < Math.min(profiles, repeat); i++) {
+  for (let i = 0; i < Math.min(profiles, repeat) && !interrupted(); i++) {
     tell(`${name}: timing kernels`);
     const times = await session.profileRun();
     if (times === undefined) return undefined;
     all.push(times);
   }
-  return (all[0] ?? []).map(({ name: kernel, phase, origin, cost: { bytes, flops } }, i) => {
+  return all[0]?.map(({ name: kernel, phase, origin, cost: { bytes, flops } }, i) => {
     const time = median(all.map((times) => times[i]?.milliseconds ?? NaN));
     const least = 1000 * Math.max(bytes / ceiling.bytes, flops / ceiling.flops);
     return { name: kernel, phase, origin, time, bytes, flops, ofCeiling: time > 0 ? least / time : 0 };

@@ -17,7 +17,7 @@ interface Case {
 const peers = (run: string, channels: number): Case => ({ run: `peers.net#${run}`, edges: [32, 48], channels });
 const network = (run: string, ...edges: readonly number[]): Case => ({ run: `networks.net#${run}`, edges: edges.length > 0 ? edges : [64], channels: 1 });
 
-/** `scaling` is one network at growing sizes. The last four take minutes a step without a GPU. */
+/** `scaling` is one network at growing sizes. All but the first two take minutes a step without a GPU. */
 const cases: Readonly<Record<string, Case>> = {
   seg: peers("seg", 1),
   mednext: peers("mednext", 32),
