@@ -134,6 +134,14 @@ export function extremes(): Case {
   return { name: "max and product", inputs: [x], result: define("y", [b], reduce("prod", [r], [], read(pooled, [index(b), index(r)])), origin) };
 }
 
+/** Zeros after the end: vectors of the longer result reach beyond what divides into fours. */
+export function padded(extent: number, longer: number): Case {
+  const x = source("x", [extent], origin);
+  const [t] = axes(["t", longer]) as [Axis];
+  const v = read(x, [index(t)], "zero");
+  return { name: `padded ${extent} to ${longer}`, inputs: [x], result: define("y", [t], mul(v, v), origin) };
+}
+
 /** A view: two channels stacked on two others. */
 export function stacked(): Case {
   const x = source("x", [2, 5], origin);
@@ -151,6 +159,6 @@ export function allCases(): readonly Case[] {
     conv(base), conv({ ...base, stride: 2 }), conv({ ...base, groups: 2 }), conv({ ...base, o: 4, groups: 4, k: [3, 3] }),
     conv({ ...base, dilation: 2, pad: 2 }), conv({ ...base, k: [2, 2], stride: 2, pad: 0, s: [6, 8] }), conv({ ...base, stride: 3, k: [5, 4], groups: 2 }),
     transposed(2, 3, 1), transposed(2, 2, 0), transposed(1, 3, 1), transposed(2, 1, 0), transposed(3, 2, 0), transposed(2, 5, 2),
-    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(),
+    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(), padded(3, 4), padded(6, 8),
   ];
 }
