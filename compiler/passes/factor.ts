@@ -5,7 +5,7 @@ import type { Tensor } from "../ir/graph.ts";
 import { rebuild } from "../ir/order.ts";
 import { substitute, walk } from "../ir/rewrite.ts";
 
-/** `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a definition without a sum is opened where that sets something free. */
+/** `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a small definition without a sum is opened where that sets something free. */
 export function factor(roots: readonly Tensor[]): Map<Tensor, Tensor> {
   return rebuild(roots, (_, body) => (body.kind === "reduce" && body.by === "sum" && body.type === "real" ? outside(body) : body));
 }
@@ -43,7 +43,20 @@ function opened(f: Expr, isFree: (f: Expr) => boolean): readonly Expr[] {
   if (!body || holdsSum(body)) return [f];
   const by = new Map<Axis, Expr>(axes.map((a, k) => [a, f.at[k] ?? index(a)]));
   const parts = factorsOf(substitute(body, by)).flatMap((p) => opened(p, isFree));
-  return parts.some(isFree) && parts.length > 1 ? parts : [f];
+  const bound = parts.filter((p) => !isFree(p));
+  return bound.length < parts.length && bound.reduce((n, p) => n + operations(p), 0) <= cheap ? parts : [f];
+}
+
+/** Operations that may be done again for every term, to see what is the same in all of them. */
+const cheap = 2;
+
+/** Operations on reals in an expression. */
+function operations(e: Expr): number {
+  let count = 0;
+  walk(e, (x) => {
+    if (x.kind === "apply" && x.type === "real") count++;
+  });
+  return count;
 }
 
 function holdsSum(e: Expr): boolean {
