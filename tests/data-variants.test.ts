@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
-import { Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import { loadCase } from "../runtime/data/case.ts";
 import { openDataset } from "../runtime/data/dataset.ts";
 import { fingerprintOf } from "../runtime/data/fingerprint.ts";
@@ -14,6 +13,7 @@ import { readVolume, writeLabels } from "../runtime/data/image.ts";
 import { encodeLabels } from "../runtime/data/nifti.ts";
 import { prepareCase } from "../runtime/data/prepare.ts";
 import { voxels, type Triple, type Volume } from "../runtime/data/volume.ts";
+import { refused as findingsOf } from "./refused.ts";
 
 interface Row {
   readonly file: string;
@@ -53,16 +53,6 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 
 const classes = ["background", "bone", "muscle", "liver", "bowel", "kidney"];
 const at = (file: string): string => join(folder, file);
-
-function findingsOf(run: () => unknown): readonly Diagnostic[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof Fault) return error.findings;
-    throw error;
-  }
-  throw new Error("nothing was wrong");
-}
 
 function counts(data: ArrayLike<number>): Record<string, number> {
   const found: Record<string, number> = {};

@@ -4,7 +4,6 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { loadCase, loadCases } from "../../runtime/data/case.ts";
 import { openDataset } from "../../runtime/data/dataset.ts";
@@ -12,6 +11,7 @@ import { absentFindings, fingerprintOf, normalise, schemeOf, spacingFindings } f
 import { percentile } from "../../runtime/data/target.ts";
 import { readVolume } from "../../runtime/data/image.ts";
 import { encodeLabels } from "../../runtime/data/nifti.ts";
+import { refused } from "../refused.ts";
 
 const sample = "tests/data/Dataset001_TotalSegSample";
 const shared = process.env["DATA_DIR"] ?? "../shared/data";
@@ -21,16 +21,6 @@ if (!hasVariants) console.log(`skipped in part: the variants of ${variants} are 
 
 const scratch = mkdtempSync(join(tmpdir(), "dataset-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
-
-function findingsOf(run: () => unknown): readonly Diagnostic[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof Fault) return error.findings;
-    throw error;
-  }
-  throw new Error("nothing was wrong");
-}
 
 let made = 0;
 /** A folder with a dataset.json of the sample, changed. */
@@ -118,15 +108,15 @@ describe("dataset.json", () => {
     ["ignore is not the highest", { labels: { background: 0, bone: 1, ignore: 3 } }],
     ["ending", { file_ending: ".png" }],
   ])("%s", (name, change) => {
-    expect([name, ...clean(findingsOf(() => openDataset(folderWith(change))))]).toMatchSnapshot();
+    expect([name, ...clean(refused(() => openDataset(folderWith(change))))]).toMatchSnapshot();
   });
   it("is missing, not JSON, or not even in a folder", () => {
     const folder = folderWith({});
     writeFileSync(join(folder, "dataset.json"), "{ \"labels\": ");
-    expect(findingsOf(() => openDataset(folder))[0]).toMatchObject({ code: "N1011", headline: `${join(folder, "dataset.json")} is not valid JSON` });
+    expect(refused(() => openDataset(folder))[0]).toMatchObject({ code: "N1011", headline: `${join(folder, "dataset.json")} is not valid JSON` });
     rmSync(join(folder, "dataset.json"));
-    expect(findingsOf(() => openDataset(folder))[0]).toMatchObject({ code: "N1011", headline: `there is no ${join(folder, "dataset.json")}` });
-    expect(findingsOf(() => openDataset(join(folder, "nowhere")))[0]).toMatchObject({ code: "N1006" });
+    expect(refused(() => openDataset(folder))[0]).toMatchObject({ code: "N1011", headline: `there is no ${join(folder, "dataset.json")}` });
+    expect(refused(() => openDataset(join(folder, "nowhere")))[0]).toMatchObject({ code: "N1006" });
   });
 });
 
@@ -135,18 +125,18 @@ describe("files", () => {
   const label = join(sample, "labelsTr/ct_001.nii.gz");
   it("missing halves are all told at once", () => {
     const folder = folderWith({}, { "imagesTr/a_0000.nii.gz": image, "labelsTr/b.nii.gz": label });
-    expect(clean(findingsOf(() => openDataset(folder)))).toEqual([
+    expect(clean(refused(() => openDataset(folder)))).toEqual([
       "N1014 | D/labelsTr/b.nii.gz has no image | There is no D/imagesTr/b_0000.nii.gz.",
       "N1014 | training case a has no label | There is no D/labelsTr/a.nii.gz.",
     ]);
   });
   it("a missing channel", () => {
     const folder = folderWith({ channel_names: { 0: "CT", 1: "PET" } }, { "imagesTr/a_0000.nii.gz": image, "imagesTr/a_0002.nii.gz": image, "labelsTr/a.nii.gz": label });
-    expect(clean(findingsOf(() => openDataset(folder)))).toEqual(["N1015 | case a lacks channel 1 (PET) | There is no D/imagesTr/a_0001.nii.gz. | dataset.json declares 2 channels: CT, PET."]);
+    expect(clean(refused(() => openDataset(folder)))).toEqual(["N1015 | case a lacks channel 1 (PET) | There is no D/imagesTr/a_0001.nii.gz. | dataset.json declares 2 channels: CT, PET."]);
   });
   it("nothing at all", () => {
     const folder = folderWith({ file_ending: ".nii" });
-    expect(findingsOf(() => openDataset(folder))[0]).toMatchObject({ code: "N1014", headline: `${folder} has no training cases` });
+    expect(refused(() => openDataset(folder))[0]).toMatchObject({ code: "N1014", headline: `${folder} has no training cases` });
   });
   it("files left over and a wrong count only warn; hidden ones are ignored", () => {
     const folder = folderWith({ numTraining: 7 }, { "imagesTr/a_0000.nii.gz": image, "imagesTr/a_0001.nii.gz": image, "imagesTr/._a_0000.nii.gz": image, "labelsTr/a.nii.gz": label });
@@ -171,10 +161,10 @@ describe.skipIf(!hasVariants)("cases of the variants", () => {
     loadCase({ classes }, { name: "v", images: image.split(",").map((file) => join(variants, file)), label: label === undefined ? undefined : join(variants, label) });
 
   it.each(["label_gap", "label_fraction", "label_negative", "label_shape", "label_origin", "label_spacing"])("%s is refused", (name) => {
-    expect(clean(findingsOf(() => load("ref_0000.nii.gz", `${name}.nii.gz`)))).toMatchSnapshot();
+    expect(clean(refused(() => load("ref_0000.nii.gz", `${name}.nii.gz`)))).toMatchSnapshot();
   });
   it.each(["nan", "inf", "truncated"])("image %s is refused", (name) => {
-    expect(clean(findingsOf(() => load(`${name}.nii.gz`, "ref.nii.gz")))).toMatchSnapshot();
+    expect(clean(refused(() => load(`${name}.nii.gz`, "ref.nii.gz")))).toMatchSnapshot();
   });
   it.each(["label_empty", "constant"])("%s is warned of", (name) => {
     const { loaded, warnings } = name === "constant" ? load("constant.nii.gz", "ref.nii.gz") : load("ref_0000.nii.gz", `${name}.nii.gz`);
@@ -210,7 +200,7 @@ describe("several broken cases", () => {
   it("are told together", () => {
     const folder = folderWith({ numTraining: 2 }, { "imagesTr/a_0000.nii.gz": join(sample, "dataset.json"), "labelsTr/a.nii.gz": join(sample, "labelsTr/ct_001.nii.gz"), "imagesTr/b_0000.nii.gz": join(sample, "imagesTr/ct_002_0000.nii.gz"), "labelsTr/b.nii.gz": join(sample, "dataset.json") });
     const { dataset } = openDataset(folder);
-    expect(findingsOf(() => loadCases(dataset, dataset.training)).map((f) => f.code)).toEqual(["N1001", "N1001"]);
+    expect(refused(() => loadCases(dataset, dataset.training)).map((f) => f.code)).toEqual(["N1001", "N1001"]);
   });
   it("a label value is counted with its file", () => {
     const folder = folderWith({});
@@ -219,7 +209,7 @@ describe("several broken cases", () => {
     labels[5] = 9;
     writeFileSync(join(folder, "labelsTr/a.nii.gz"), encodeLabels(labels, volume.stored, true));
     const { dataset } = openDataset(folder);
-    expect(clean(findingsOf(() => loadCases(dataset, dataset.training)))).toEqual(["N1019 | D/labelsTr/a.nii.gz has labels that are not declared: 9 (1 voxel) | Declared are 0 background, 1 bone, 2 muscle, 3 liver, 4 bowel, 5 kidney."]);
+    expect(clean(refused(() => loadCases(dataset, dataset.training)))).toEqual(["N1019 | D/labelsTr/a.nii.gz has labels that are not declared: 9 (1 voxel) | Declared are 0 background, 1 bone, 2 muscle, 3 liver, 4 bowel, 5 kidney."]);
   });
 });
 

@@ -6,12 +6,11 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { command } from "../../cli/commands/evaluate.ts";
 import { terminalOn } from "../../cli/terminal.ts";
-import { Fault } from "../../compiler/report/diagnostic.ts";
-import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { readVolume, writeLabels } from "../../runtime/data/image.ts";
 import type { StoredGrid } from "../../runtime/data/volume.ts";
 import { evaluate } from "../../runtime/infer/evaluate.ts";
 import { scoresOf } from "../../runtime/train/metrics.ts";
+import { refused } from "../refused.ts";
 
 const sample = "tests/data/Dataset001_TotalSegSample";
 const labels = join(sample, "labelsTs");
@@ -23,16 +22,6 @@ beforeEach(() => {
   rmSync(predictions, { recursive: true, force: true });
   cpSync(labels, predictions, { recursive: true });
 });
-
-function refusal(run: () => unknown): readonly Diagnostic[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof Fault) return error.findings;
-    throw error;
-  }
-  throw new Error("nothing was wrong");
-}
 
 /** Rewrites one prediction, values and grid. */
 function change(file: string, value: (old: number) => number, grid: (old: StoredGrid) => StoredGrid = (old) => old): void {
@@ -56,7 +45,7 @@ describe("folders", () => {
   });
   it("a missing prediction is named", () => {
     rmSync(join(predictions, "ct_007.nii.gz"));
-    expect(refusal(() => evaluate(predictions, labels))).toMatchObject([{ code: "N1031", headline: "one case has no prediction: ct_007" }]);
+    expect(refused(() => evaluate(predictions, labels))).toMatchObject([{ code: "N1031", headline: "one case has no prediction: ct_007" }]);
   });
   it("a prediction too many is left out", () => {
     cpSync(join(predictions, "ct_007.nii.gz"), join(predictions, "ct_009.nii.gz"));
@@ -73,7 +62,7 @@ describe("folders", () => {
     const { volume } = readVolume(join(labels, "ct_007.nii.gz"));
     const stored = grid(volume.stored);
     writeLabels(join(predictions, "ct_007.nii.gz"), new Uint8Array(stored.size[0] * stored.size[1] * stored.size[2]), stored);
-    const [finding, ...more] = refusal(() => evaluate(predictions, labels));
+    const [finding, ...more] = refused(() => evaluate(predictions, labels));
     expect(more).toEqual([]);
     expect(finding).toMatchObject({ code: "N1033", headline: `${join(predictions, "ct_007.nii.gz")} does not lie on the grid of its label` });
     says.forEach((text, n) => expect(finding?.facts[n]).toContain(text));
@@ -94,14 +83,14 @@ describe("folders", () => {
   });
   it("values no class has are told", () => {
     change("ct_007.nii.gz", (old) => (old === 4 ? 77 : old));
-    expect(refusal(() => evaluate(predictions, labels))[0]).toMatchObject({ code: "N1019", headline: expect.stringContaining("77 (13242 voxels)") as string });
+    expect(refused(() => evaluate(predictions, labels))[0]).toMatchObject({ code: "N1019", headline: expect.stringContaining("77 (13242 voxels)") as string });
   });
   it("an empty folder and a mixture are refused", () => {
     const empty = join(scratch, "empty");
     mkdirSync(empty, { recursive: true });
-    expect(refusal(() => evaluate(predictions, empty))[0]?.code).toBe("N1032");
-    expect(refusal(() => evaluate(predictions, join(labels, "ct_007.nii.gz")))[0]?.code).toBe("N1032");
-    expect(refusal(() => evaluate(join(scratch, "nowhere"), labels))[0]?.code).toBe("N1006");
+    expect(refused(() => evaluate(predictions, empty))[0]?.code).toBe("N1032");
+    expect(refused(() => evaluate(predictions, join(labels, "ct_007.nii.gz")))[0]?.code).toBe("N1032");
+    expect(refused(() => evaluate(join(scratch, "nowhere"), labels))[0]?.code).toBe("N1006");
   });
 });
 
@@ -204,7 +193,7 @@ describe("the command", () => {
     const declared = JSON.parse(readFileSync(join(sample, "dataset.json"), "utf8")) as { labels: object };
     writeFileSync(join(folder, "dataset.json"), JSON.stringify({ ...declared, labels: { ...declared.labels, ignore: 6 } }));
     expect((await run("--surface", "1", "--csv", ...pair)).out).toBe(out);
-    expect(refusal(() => evaluate(pair[0] ?? "", pair[1] ?? "", { datasetJson: join(sample, "dataset.json") }))[0]?.code).toBe("N1019");
+    expect(refused(() => evaluate(pair[0] ?? "", pair[1] ?? "", { datasetJson: join(sample, "dataset.json") }))[0]?.code).toBe("N1019");
   });
   it("scores regions where the data set has them", async () => {
     const declared = JSON.parse(readFileSync(join(sample, "dataset.json"), "utf8")) as object;
