@@ -2,6 +2,7 @@
 
 import type { Again } from "../compiler/passes/recompute.ts";
 import type { RunSettings } from "../compiler/front/front.ts";
+import { sizeOf, type TrainingGraph } from "../compiler/ir/graph.ts";
 import type { Samples } from "../runtime/data/samples.ts";
 import type { Device } from "../runtime/device.ts";
 import { bytesText } from "../runtime/faults.ts";
@@ -19,6 +20,7 @@ import type { TrainingData } from "./training-data.ts";
 
 /** What is told of a run. */
 export interface Introduced {
+  readonly training: TrainingGraph;
   readonly settings: RunSettings;
   readonly samples: Samples;
   readonly data: TrainingData;
@@ -27,8 +29,10 @@ export interface Introduced {
 }
 
 /** The lines that introduce a run. */
-export function introduction(device: Device, { settings, samples, data, length, start }: Introduced, session: Session, validation: ValidationSetup | undefined, memory: PlanRecord, { compiled, validateEvery, again }: { readonly compiled: number; readonly validateEvery: number; readonly again: Again }): string {
+export function introduction(device: Device, { training, settings, samples, data, length, start }: Introduced, session: Session, validation: ValidationSetup | undefined, memory: PlanRecord, { compiled, validateEvery, again }: { readonly compiled: number; readonly validateEvery: number; readonly again: Again }): string {
   const { plan } = session;
+  const learned = new Set(training.learned);
+  const frozen = training.graph.weights.reduce((sum, one) => sum + (learned.has(one) ? 0 : sizeOf(one.tensor)), 0);
   const watched = data.heldOut.length > 0 ? `${data.heldOut.length} held out` : "none held out";
   const patches = validation === undefined ? 0 : validation.batches * validation.sampling.batch;
   const source = data.heldOut.length > 0 ? `${patches} patches of the held-out cases` : `${patches} other patches of the training cases, as none are held out`;
@@ -37,7 +41,8 @@ export function introduction(device: Device, { settings, samples, data, length, 
     ["network", `${settings.network}, ${parametersOf(plan).toLocaleString("en")} parameters, ${data.classes.length} classes`],
     ["data", `${data.name}: ${data.training.length} training case${data.training.length === 1 ? "" : "s"}, ${watched}`],
     ...samplesRow(samples, data),
-    ["patches", `${settings.patch.join(" x ")} (slices x rows x columns), ${settings.batch} per step`],
+    ["patches", `${settings.patch.join(" x ")} (slices x rows x columns), ${settings.batch} per step${settings.accumulate === 1 ? "" : `, in ${settings.accumulate} parts`}`],
+    ...(frozen === 0 ? [] : [["frozen", `${frozen.toLocaleString("en")} of the parameters`]]),
     ...memoryRows(memory),
     ...(again.values.length === 0 ? [] : [["computed again", againText(again)]]),
     ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],

@@ -2,8 +2,9 @@
 
 import { existsSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Reader } from "../compiler/front/front.ts";
+import type { Reader, RunOptions } from "../compiler/front/front.ts";
 import { diagnostic, Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
+import type { Region } from "../runtime/data/dataset.ts";
 import type { Fingerprint } from "../runtime/data/fingerprint.ts";
 import type { Samples } from "../runtime/data/samples.ts";
 import type { Triple } from "../runtime/data/volume.ts";
@@ -43,7 +44,10 @@ export interface RunRecord {
   readonly network: string;
   readonly asked: Asked;
   readonly channels: readonly string[];
+  /** Of classes, or of regions, the background first. */
   readonly classes: readonly string[];
+  /** Where the targets are regions, what they are; absent where they are classes. */
+  readonly regions?: readonly Region[] | undefined;
   readonly patch: Triple;
   readonly window: Triple;
   readonly overlap: number;
@@ -66,6 +70,11 @@ export interface RunRecord {
   /** The folder, seen from this one, of the run whose mask tells a cropping network where to look. */
   readonly coarse?: string | undefined;
   readonly sources: readonly SourceCopy[];
+}
+
+/** What the data of a run ask of its network. */
+export function wantedOf({ channels, classes, regions }: Pick<RunRecord, "channels" | "classes" | "regions">): Pick<RunOptions, "channels" | "classes" | "regions"> {
+  return { channels: channels.length, classes: regions?.length ?? classes.length, regions: regions?.map(({ values }) => values) };
 }
 
 const recordPath = (folder: string): string => join(folder, "run.json");

@@ -10,6 +10,7 @@ import type { SliceKeeper, SliceView } from "../runtime/report/slices.ts";
 import { hasCheckpoint } from "../runtime/train/checkpoint.ts";
 import { isStep, readLog, type Logged } from "../runtime/train/log.ts";
 import type { PlanMemory } from "../runtime/train/memory.ts";
+import { shareText } from "../runtime/train/progress.ts";
 import type { Seen } from "../runtime/train/validate.ts";
 import { read } from "./files.ts";
 import { readRecord, type RunRecord } from "./run-folder.ts";
@@ -57,7 +58,7 @@ export function writeReport(folder: string, into: string = join(folder, "report.
   const title = `${record.run === "" ? "" : `${record.run}: `}${record.network} on ${basename(record.data.folder)}`;
   writeAtomic(into, reportPage({
     title, state: stateOf(folder, record, log), total: record.total, steps: record.steps, classes: record.classes, log,
-    memory: plan?.training, maxBinding: plan?.device.largestBinding, slices: slices?.views ?? [], slicesAt: slices?.step, validation: scoresOf(folder), facts: factsOf(record, plan),
+    memory: plan?.training, maxBinding: plan?.device.largestBinding, slices: slices?.views ?? [], slicesAt: slices?.step, validation: scoresOf(folder), facts: factsOf(record, plan, waitedOf(log)),
   }));
   writeAtomic(join(folder, "progress.png"), progressPicture(title, curvesOf(log, record.classes, record.steps)));
   return into;
@@ -125,7 +126,14 @@ function stateOf(folder: string, { total }: RunRecord, log: readonly Logged[]): 
   return `${ended ? "Ended early, as nothing got better" : "At"} ${ended ? "after " : ""}step ${step.toLocaleString("en")} of ${total.toLocaleString("en")}${when}.`;
 }
 
-function factsOf(record: RunRecord, plan: PlanRecord | undefined): readonly (readonly [string, string])[] {
+/** The share of the steps' time in which the device waited for data; undefined where no step says. */
+function waitedOf(log: readonly Logged[]): number | undefined {
+  const told = log.filter(isStep).filter(({ wait }) => wait !== undefined);
+  const seconds = told.reduce((sum, one) => sum + one.seconds, 0);
+  return seconds === 0 ? undefined : told.reduce((sum, { wait = 0 }) => sum + wait, 0) / seconds;
+}
+
+function factsOf(record: RunRecord, plan: PlanRecord | undefined, waited: number | undefined): readonly (readonly [string, string])[] {
   const { training, heldOut } = record.data;
   const set = Object.entries(record.asked.set).map(([name, value]) => `${name}=${value}`).join("  ");
   return [
@@ -140,6 +148,7 @@ function factsOf(record: RunRecord, plan: PlanRecord | undefined): readonly (rea
     ...(record.start === undefined ? [] : [["start", `${record.start.how} from ${record.start.from}`] as const]),
     ...(plan === undefined ? [] : [["device", plan.device.name] as const]),
     ...(plan === undefined || plan.again.values === 0 ? [] : [["computed again", `${plan.again.values} values, ${(100 * plan.again.share).toFixed(1)} % more operations`] as const]),
+    ...(waited === undefined ? [] : [["waiting for data", `${shareText(waited)} of the steps' time`] as const]),
     ["netc", record.netc],
   ];
 }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { compile } from "../compiler/pipeline.ts";
 import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
+import { regionsText } from "../runtime/data/dataset.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Predictor } from "../runtime/infer/case-slices.ts";
 import { Engine } from "../runtime/infer/engine.ts";
@@ -13,7 +14,7 @@ import { checkpointPath, hasCheckpoint, loadCheckpoint, type Checkpoint, type Wh
 import { demandWeights, isMemory, loadWeights } from "../runtime/train/state.ts";
 import { classOutput } from "../runtime/train/validate.ts";
 import { diskReader, inferenceRun, loadFile, type Loaded } from "./compile.ts";
-import { copyReader, hasRecord, readRecord, type RunRecord } from "./run-folder.ts";
+import { copyReader, hasRecord, readRecord, wantedOf, type RunRecord } from "./run-folder.ts";
 
 /** A run whose weights are read; `coarse` says where it looks, when it crops. */
 export interface Stage {
@@ -38,8 +39,9 @@ export function demandAlike(all: readonly Stage[]): void {
   const [first, ...others] = all;
   for (const other of others) {
     if (first === undefined) return;
-    for (const what of ["channels", "classes"] as const) {
-      if (first.record[what].join() === other.record[what].join()) continue;
+    for (const what of ["channels", "classes", "regions"] as const) {
+      if (JSON.stringify(first.record[what]) === JSON.stringify(other.record[what])) continue;
+      if (what === "regions") throw misfit(`${first.folder} and ${other.folder} have different regions`, [first, other].map(({ folder, record: { regions } }) => `${folder} has ${regions === undefined ? "none" : regionsText(regions)}.`), "predict with one after the other, into two folders");
       throw misfit(`${first.folder} and ${other.folder} have different ${what}`, [`They are ${first.record[what].join(", ")} and ${other.record[what].join(", ")}.`], "predict with one after the other, into two folders");
     }
     if (first.record.samples?.target === other.record.samples?.target) continue;
@@ -66,6 +68,7 @@ function demandMatch(folder: string, fine: RunRecord, { folder: other, record: c
   if (fine.channels.join() !== coarse.channels.join()) {
     throw misfit(`${folder} and ${other} saw different images`, [`The channels are ${fine.channels.join(", ")} and ${coarse.channels.join(", ")}.`], "train both on one data set");
   }
+  if (coarse.regions !== undefined) throw misfit(`${other} finds regions`, [`They are ${regionsText(coarse.regions)}; what it writes is no mask of ${fine.classes.slice(1).join(", ")}.`], "train the coarse run on classes");
   if (!fine.classes.slice(1).some((name) => coarse.classes.includes(name, 1))) {
     throw misfit(`${other} does not find what ${folder} looks at`, [`It finds ${coarse.classes.slice(1).join(", ")}; wanted is ${fine.classes.slice(1).join(", ")}.`], "give both runs the same `target`");
   }
@@ -116,7 +119,7 @@ async function openStage(device: Device, stage: Stage, options: StageOptions, en
   const library = diskReader();
   // A run of an older netc may lack a file of the library that predictions need.
   const loaded = loadFile(record.file, (path) => copies(path) ?? (path.startsWith("std:") ? library(path) : undefined));
-  const made = [record.run, record.asked.set, record.channels.length, record.classes.length, record.window, batch, shares, [...loaded.texts.values()]];
+  const made = [record.run, record.asked.set, wantedOf(record), record.window, batch, shares, [...loaded.texts.values()]];
   const key = JSON.stringify(made);
   const { session, engine } = engines.get(key) ?? (await openNetwork(device, stage, loaded, { ...options, batch, shares }));
   engines.set(key, { session, engine });
@@ -124,7 +127,7 @@ async function openStage(device: Device, stage: Stage, options: StageOptions, en
   demandWeights(session.plan, path, checkpoint);
   return {
     run: engine.runner(() => loadWeights(session, path, checkpoint)), outputs: engine.outputs, window: record.window, batch,
-    channels: record.channels, classes: record.classes, fingerprint: record.fingerprint,
+    channels: record.channels, classes: record.classes, regions: record.regions, fingerprint: record.fingerprint,
     overlap: options.overlap ?? record.overlap, blend, mirror: options.mirror ?? axesOf(record), samples, coarse,
   };
 }
@@ -132,7 +135,7 @@ async function openStage(device: Device, stage: Stage, options: StageOptions, en
 async function openNetwork(device: Device, { record }: Stage, loaded: Loaded, options: StageOptions & { readonly shares: boolean }): Promise<Opened> {
   const { batch } = options;
   const { graph } = inferenceRun(loaded, record.run === "" ? undefined : record.run, {
-    set: record.asked.set, channels: record.channels.length, classes: record.classes.length, patch: record.window, batch, shares: options.shares ? record.classes.length : undefined,
+    set: record.asked.set, ...wantedOf(record), patch: record.window, batch, shares: options.shares ? record.classes.length : undefined,
   });
   options.tell("planning kernels");
   const { plan } = compile(graph, device.profile);

@@ -5,7 +5,7 @@ import type { RunSettings } from "../compiler/front/front.ts";
 import { diagnostic, Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import { nearest } from "../compiler/report/spelling.ts";
 import { IGNORED } from "../runtime/data/case.ts";
-import { openDataset, type Dataset } from "../runtime/data/dataset.ts";
+import { openDataset, regionsText, type Dataset, type Region } from "../runtime/data/dataset.ts";
 import { absentFindings, fingerprintFrom, spacingFindings, type Fingerprint } from "../runtime/data/fingerprint.ts";
 import { foldsIn } from "../runtime/data/folds.ts";
 import { gather, type Tell } from "../runtime/data/gather.ts";
@@ -20,8 +20,11 @@ export interface TrainingData {
   readonly folder: string;
   readonly name: string;
   readonly channels: readonly string[];
-  /** The classes of the labels, the background first; more than the data set has where the network has more. */
+  /** The classes, or the regions, the background first; more than the data set has where the network has more. */
   readonly classes: readonly string[];
+  readonly regions: readonly Region[] | undefined;
+  /** Names of the values in label maps. */
+  readonly labels: readonly string[];
   readonly training: readonly Indexed[];
   readonly heldOut: readonly Indexed[];
   /** Names of all cases, those without a sample among them. */
@@ -39,20 +42,24 @@ export interface DataOptions extends LabelUse {
   readonly spacing: RunSettings["spacing"];
   /** Whether the loss leaves out voxels without annotation. */
   readonly ignores?: boolean | undefined;
+  /** Whether the loss is one of regions. */
+  readonly regional?: boolean | undefined;
 }
 
 /** What a run makes of the labels of a data set. */
 export interface LabelUse {
-  /** Names, the background first. */
+  /** Names of classes or regions, the background first. */
   readonly classes: readonly string[];
+  readonly regions: readonly Region[] | undefined;
   readonly samples: Samples;
 }
 
 /** Opens a data set, and reads it when the network is known to fit. */
 export const prepareData = { open: openDataset, load } as const;
 
-async function load(dataset: Dataset, { classes, samples, spacing, seed, holdOut, fold, patch, ignores }: DataOptions, before: RunRecord | undefined, tell: Tell): Promise<TrainingData> {
+async function load(dataset: Dataset, { classes, regions, samples, spacing, seed, holdOut, fold, patch, ignores, regional }: DataOptions, before: RunRecord | undefined, tell: Tell): Promise<TrainingData> {
   demandIgnoring(dataset, { ignores, samples });
+  demandRegional(dataset, { regional, samples });
   const all = dataset.training.map(({ name }) => name);
   const goesOn = before !== undefined && holdOut === undefined && fold === undefined && sameNames(all, before);
   const split = goesOn ? before.data : fold === undefined ? splitCases(all, holdOut, seed) : foldOf(fold, dataset.folder, all);
@@ -65,15 +72,15 @@ async function load(dataset: Dataset, { classes, samples, spacing, seed, holdOut
   const cases = await source.cases({ fingerprint, samples, patch });
   const among = (names: readonly string[]): readonly Indexed[] => cases.filter(({ name }) => names.includes(name)).map((one) => {
     tell(`looking for classes in ${one.name}`);
-    const found = indexed(one);
+    const found = indexed(one, regions?.map(({ values }) => values));
     // Patches are centred on classes.
-    return dataset.ignore === undefined ? found : { ...found, classes: found.classes.filter(({ value }) => value !== IGNORED) };
+    return dataset.ignore === undefined || regions !== undefined ? found : { ...found, classes: found.classes.filter(({ value }) => value !== IGNORED) };
   });
   const [training, heldOut] = [among(split.training), among(split.heldOut)];
   demandSamples(training.map((one) => one.source), dataset.folder);
   const made = new Set(cases.map(({ name }) => name));
   return {
-    folder: dataset.folder, name: dataset.name, channels: dataset.channels, classes, split, training, heldOut, fingerprint,
+    folder: dataset.folder, name: dataset.name, channels: dataset.channels, classes, regions, labels: regions === undefined ? classes : dataset.classes, split, training, heldOut, fingerprint,
     warnings: [
       ...warnings, ...lostFindings(all.filter((name) => !made.has(name)), samples),
       // A cube has the same size in millimetres whatever the voxels are.
@@ -107,42 +114,54 @@ function sameNames(names: readonly string[], { data }: RunRecord): boolean {
 
 /** What the settings of a run make of a data set's labels; a `Fault` where they do not fit it. */
 export function labelUse({ classes, samples }: Pick<RunSettings, "classes" | "samples">, set: Readonly<Record<string, string>>, dataset: Pick<Dataset, "classes" | "folder" | "regions">): LabelUse {
-  demandClasses(dataset);
   const target = samples.target === undefined ? undefined : targetIn(samples.target, dataset);
-  const names = target === undefined ? dataset.classes : [dataset.classes[0] ?? "background", dataset.classes[target] ?? ""];
+  const { regions } = dataset;
+  const [background = "background"] = dataset.classes;
+  const names = target !== undefined ? [background, dataset.classes[target] ?? ""] : regions === undefined ? dataset.classes : [background, ...regions.map(({ name }) => name)];
+  if (regions !== undefined && target === undefined && classes !== regions.length) {
+    throw new Fault(diagnostic("N0802", `the network would have ${classes} classes, the data set has ${regions.length} regions`, {
+      facts: [`They are ${regionsText(regions)}.`], hint: "leave `--set classes=…` away: a network has one class for each region, and none for the background",
+    }));
+  }
   // Independent targets leave the background out; with several classes nobody does so by `--set`.
-  if (classes < names.length - 1 || (classes < names.length && "classes" in set && names.length > 2)) {
+  if (classes < names.length - 1 || (regions === undefined && classes < names.length && "classes" in set && names.length > 2)) {
     throw new Fault(diagnostic("N0802", `the network would have ${classes} classes, the data set has ${names.length}`, {
-      facts: [`${dataset.folder} names ${dataset.classes.join(", ")}.`],
+      facts: [`${dataset.folder} names ${names.join(", ")}.`],
       hint: "leave `--set classes=…` away, name one class as the run's `target`, or take classes out of dataset.json and the labels",
     }));
   }
   const { guide, crop, drop } = samples;
   // Classes beyond those of the data set have no name of their own.
-  return { classes: Array.from({ length: Math.max(classes, names.length) }, (_, n) => names[n] ?? `class ${n}`), samples: { target, guide, crop, drop } };
+  return { classes: Array.from({ length: Math.max(classes, names.length) }, (_, n) => names[n] ?? `class ${n}`), regions: target === undefined ? regions : undefined, samples: { target, guide, crop, drop } };
 }
 
 const plainLabels = "give every voxel one class of its own in the label files, and declare those";
 
-/** N1013 for targets that no network here has. */
-function demandClasses({ folder, regions }: Pick<Dataset, "folder" | "regions">): void {
+/** The settings of a run that look at single labels. */
+const picking = ["target", "drop", "crop", "guide"] as const;
+
+/** N1013 for regions that a run would not learn. */
+function demandRegional({ folder, regions }: Pick<Dataset, "folder" | "regions">, { regional, samples }: Pick<DataOptions, "regional" | "samples">): void {
   if (regions === undefined) return;
-  throw new Fault(diagnostic("N1013", `${join(folder, "dataset.json")}: its targets are regions, which are not trained yet`, {
-    facts: [`They are ${regions.map(({ name, values }) => `${name} (${values.join(", ")})`).join(", ")}.`, "They may overlap: a voxel can belong to several."], hint: `${plainLabels}; \`netc data check\` and \`netc data plan\` know regions`,
-  }));
+  const path = join(folder, "dataset.json");
+  const facts = [`They are ${regionsText(regions)}.`, "They may overlap: a voxel can belong to several."];
+  const picky = picking.find((name) => samples[name] !== undefined && samples[name] !== false);
+  if (picky !== undefined) throw new Fault(diagnostic("N1013", `${path}: \`${picky}\` and regions do not go together`, { facts, hint: `leave \`${picky}\` away, or ${plainLabels}` }));
+  if (regional === true) return;
+  throw new Fault(diagnostic("N1013", `${path}: its targets are regions, which the loss does not ask for`, { facts, hint: "`loss = dice_bce(logits, label, regions, batch = false)`: `regions` are those of the data set" }));
 }
 
 /** N1013 where voxels without annotation would be learned from. */
 function demandIgnoring({ folder, ignore }: Pick<Dataset, "folder" | "ignore">, { ignores, samples }: Pick<DataOptions, "ignores" | "samples">): void {
   if (ignore === undefined) return;
   const path = join(folder, "dataset.json");
-  const picky = (["target", "drop", "crop", "guide"] as const).find((name) => samples[name] !== undefined && samples[name] !== false);
+  const picky = picking.find((name) => samples[name] !== undefined && samples[name] !== false);
   if (picky !== undefined) {
     throw new Fault(diagnostic("N1013", `${path}: \`${picky}\` and an \`ignore\` label do not go together yet`, { facts: [`Voxels of label ${ignore} have no annotation; they would count as background.`], hint: `leave \`${picky}\` away, or ${plainLabels}` }));
   }
   if (ignores === true) return;
   throw new Fault(diagnostic("N1013", `${path}: it declares an \`ignore\` label (${ignore}), which the loss does not leave out`, {
-    facts: ["Its voxels have no annotation, and the loss would count them all the same."], hint: "`dice_ce_ignore(logits, label, batch = false)`, or `ignore = true` in `cross_entropy` and `soft_dice`",
+    facts: ["Its voxels have no annotation, and the loss would count them all the same."], hint: "`dice_ce_ignore(logits, label, batch = false)`, `dice_bce_ignore` for regions, or `ignore = true` in `cross_entropy` and `soft_dice`",
   }));
 }
 

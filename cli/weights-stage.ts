@@ -11,7 +11,7 @@ import { found, take } from "../runtime/weights/rename.ts";
 import { inferenceRun, loadFile, trainingRun } from "./compile.ts";
 import { stdFolder } from "./files.ts";
 import { officialEntries, ownNames, tensorsOf } from "./name-table.ts";
-import { version, type RunRecord } from "./run-folder.ts";
+import { version, wantedOf, type RunRecord } from "./run-folder.ts";
 import type { Stage } from "./stages.ts";
 import type { Terminal } from "./terminal.ts";
 import { labelUse, spacingFor, spatial } from "./training-data.ts";
@@ -32,7 +32,7 @@ export function stageOf({ net, weights, data, set }: WeightsWanted, terminal: Te
   const loaded = loadFile(at < 0 ? net : net.slice(0, at));
   const run = at < 0 ? undefined : net.slice(at + 1);
   const dataset = data === undefined ? undefined : openDataset(data).dataset;
-  const options = { set, channels: dataset?.channels.length, classes: dataset?.classes.length, batch: 1 };
+  const options = { set, ...(dataset && wantedOf(dataset)), batch: 1 };
   const { graph, settings } = inferenceRun(loaded, run, options);
   if (settings.samples.guide || settings.samples.crop !== undefined) {
     throw new Fault(diagnostic("N1066", `\`${settings.network}\` is told where to look, which weights alone do not say`, { hint: "train it, and predict with `--run`" }));
@@ -54,7 +54,7 @@ export function stageOf({ net, weights, data, set }: WeightsWanted, terminal: Te
   const fingerprint = dataset === undefined ? eachByItself(channels) : measured(dataset, settings, terminal);
   if (dataset === undefined) terminal.say("no `--data`: every image is standardised by its own mean and deviation");
   const record: RunRecord = {
-    format: 1, netc: version(), file: loaded.path, run: run ?? "", network: settings.network, asked: { set }, channels, classes,
+    format: 1, netc: version(), file: loaded.path, run: run ?? "", network: settings.network, asked: { set }, channels, classes, regions: use?.regions,
     patch: spatial(settings), window: spatial({ patch: settings.window }), overlap: settings.overlap, blend: settings.blend, mirror: settings.mirror, batch: 1, seed: 0, total: 0, steps: 0, parameters: 0,
     data: { folder: data ?? "", training: [], heldOut: [] }, fingerprint, samples: use?.samples,
     // The texts are read where they lie.

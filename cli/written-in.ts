@@ -8,9 +8,9 @@ import type { Within } from "../runtime/train/culprit.ts";
 
 /** Definitions of the launch with a number, the first to be computed first; of others none are known. */
 export function writtenIn(kernels: readonly Kernel[]): (launch: number) => readonly Within[] {
-  const stored = new Set(kernels.map(({ root }) => root));
+  const stored = new Set(kernels.flatMap((k) => k.results.map(({ root }) => root)));
   return (launch) => {
-    const root = kernels[launch]?.root;
+    const results = kernels[launch]?.results ?? [];
     const inner = new Set<Tensor>();
     const visit = (tensor: Tensor): void => {
       for (const { tensor: read } of tensor.body === undefined ? [] : readsOf(tensor.body)) {
@@ -19,7 +19,7 @@ export function writtenIn(kernels: readonly Kernel[]): (launch: number) => reado
         inner.add(read);
       }
     };
-    if (root !== undefined) visit(root);
+    for (const { root } of results) visit(root);
     // Passes leave several tensors of one equation.
     const seen = new Map([...inner].map(({ name, origin }) => ({ name, origin: provenance(origin) })).map((one) => [JSON.stringify(one), one]));
     return [...seen.values()];

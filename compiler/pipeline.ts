@@ -2,6 +2,7 @@
 
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
 import { factor } from "./passes/factor.ts";
+import { halve } from "./passes/half.ts";
 import { recompute, type Again } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
@@ -9,16 +10,18 @@ import { simplify } from "./passes/simplify.ts";
 import { solve } from "./passes/solve.ts";
 import { ordered } from "./ir/order.ts";
 import { readsOf } from "./ir/rewrite.ts";
-import { sizeOf, type Graph, type Tensor, type TrainingGraph } from "./ir/graph.ts";
-import { bindingsNeeded, fuse, type Fused } from "./kernels/fuse.ts";
-import type { Kernel } from "./kernels/kernel.ts";
+import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
+import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
+import { apart, join } from "./kernels/join.ts";
+import type { Definition, Group, Kernel } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import { lower, schedule } from "./kernels/strategies/choose.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
 import { scatterSums } from "./kernels/strategies/scatter.ts";
 import { assemble } from "./plan/assemble.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
-import { inOrder, storageOf } from "./plan/storage.ts";
+import { phasesOf } from "./plan/phases.ts";
+import { bytesOf, inOrder, storageOf } from "./plan/storage.ts";
 import { diagnostic, Fault } from "./report/diagnostic.ts";
 
 /** Everything that compilation made, stage by stage. */
@@ -45,7 +48,7 @@ export function compile(graph: Graph, profile: Profile): Compiled {
  * `budget` bytes.
  */
 export function compileTraining(training: TrainingGraph, profile: Profile, budget = Infinity): Compiled {
-  return backEnd(differentiated(training, bindingElements(profile)), profile, budget);
+  return backEnd(differentiated(training, bindingElements(profile)), profile, { budget, half: training.scaling !== undefined });
 }
 
 /**
@@ -53,53 +56,80 @@ export function compileTraining(training: TrainingGraph, profile: Profile, budge
  * a network with another implementation of it.
  */
 export function compileGradients(training: TrainingGraph, profile: Profile, budget = Infinity): Compiled {
-  return backEnd(gradients(training, bindingElements(profile)), profile, budget);
+  return backEnd(gradients(training, bindingElements(profile)), profile, { budget });
 }
 
-/** Compiles bare definitions: what `outputs` say of `inputs`. */
-export function compileDefinitions(name: string, inputs: readonly Tensor[], outputs: readonly { readonly name: string; readonly tensor: Tensor }[], profile: Profile): Compiled {
+/** Compiles bare definitions: what `outputs` say of `inputs`; with values in between as halves where `half`. */
+export function compileDefinitions(
+  name: string, inputs: readonly Tensor[], outputs: readonly { readonly name: string; readonly tensor: Tensor }[], profile: Profile, { half = false } = {},
+): Compiled {
   const job = { name, inputs, weights: [], states: [], outputs, packs: [], updates: [], memories: [] };
-  return backEnd(new Draft(job, []), profile);
+  return backEnd(new Draft(job, []), profile, { half });
 }
 
-const bindingElements = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 64;
+const bindingBytes = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 256;
+const bindingElements = (profile: Profile): number => bindingBytes(profile) / 4;
 
-function backEnd(draft: Draft, profile: Profile, budget = Infinity): Compiled {
+function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false } = {}): Compiled {
+  if (half && !profile.half) throw withoutHalves(profile);
   let current = draft;
   for (const pass of forward) current = current.through(pass);
   const solved = ordered(current.roots());
   const lanes = { wanted: profile.lanes };
   current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
   const split = splitReductions(current.roots(), lanes);
-  const { draft: arranged, now } = current.through(() => split.tensors).settled().arranged();
+  current = current.through(() => split.tensors);
+  // A variance's parts need the sums that a mean's parts are.
+  const shared = share(current.roots());
+  const { draft: arranged, now } = current.through(() => shared).settled().arranged();
   current = arranged;
+  let stored = [...split.stored].map((t) => now(shared.get(t) ?? t));
+  if (half) {
+    const halved = halve(current.roots(), new Set([...current.roots(), ...stored]));
+    current = current.through(() => halved);
+    stored = stored.map((t) => halved.get(t) ?? t);
+  }
   const roots = current.roots();
   const reachable = new Set(ordered(roots));
-  const stored = new Set([...split.stored].map(now).filter((t) => reachable.has(t)));
-  const bindingsOf = (t: Tensor): number => Math.max(1, Math.ceil(sizeOf(t) / bindingElements(profile)));
-  const fused = fuse(roots, stored, profile.maxBindings, bindingsOf);
-  for (const f of fused) demandBindings(f, bindingsNeeded(f, bindingsOf), profile);
-  const made = fused.map((f): Kernel => ({
-    name: f.root.name, root: f.root, body: f.body, schedule: schedule(f.root, f.body, lanes), inlined: f.inlined, why: f.why,
+  const bindingsOf = (t: Tensor): number => Math.ceil(bytesOf(t) / bindingBytes(profile));
+  const fused = fuse(roots, new Set(stored.filter((t) => reachable.has(t))), profile.maxBindings, bindingsOf);
+  for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
+  const job = current.job();
+  const storage = storageOf(job, fused);
+  const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
+  const phases = phasesOf(job, definitions);
+  const finish = (groups: readonly Group[]): Compiled => {
+    const kernels = groups.map((g): Kernel => ({ ...g, name: g.results.map((r) => r.root.name).join(", "), schedule: schedule(g, lanes) }));
+    const loops = kernels.map(lower);
+    const plan = assemble(job, kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), storage, phases, profile);
+    return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
+  };
+  const joined = finish(join(definitions, {
+    ...storage, isUpdate: (t) => phases.get(t) === "update", isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf,
   }));
-  const storage = storageOf(current.job(), made);
-  const { kernels, again } = recompute(inOrder(made, storage), storage, budget);
-  const loops = kernels.map(lower);
-  const plan = assemble(current.job(), kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), storage, profile);
-  return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
+  // What shares a launch lives at the same time; a tight budget may not have the room.
+  return joined.plan.bytes <= budget ? joined : finish(apart(definitions));
 }
 
 /** A definition whose own operands are too large for the adapter: no other choice of kernels would help. */
-function demandBindings({ root, body }: Pick<Fused, "root" | "body">, needed: number, profile: Profile): void {
+function demandBindings({ root, body }: Pick<Definition, "root" | "body">, needed: number, profile: Profile): void {
   if (needed <= profile.maxBindings) return;
   const tensors = [root, ...new Set(readsOf(body).map((r) => r.tensor))];
-  const mib = (n: number): string => `${Math.ceil((n * 4) / 1048576)} MiB`;
+  const mib = (bytes: number): string => `${Math.ceil(bytes / 1048576)} MiB`;
   throw new Fault(diagnostic("N0901", `\`${root.name}\` and what it reads are too large for this device`, {
     labels: root.origin.span ? [{ span: root.origin.span, text: root.origin.path }] : [],
     facts: [
-      `${tensors.map((t) => `${t.name} ${mib(sizeOf(t))}`).join(", ")}.`,
-      `The device binds ${profile.maxBindings} stretches of ${mib(profile.maxBinding / 4)} at once; ${needed} are needed.`,
+      `${tensors.map((t) => `${t.name} ${mib(bytesOf(t))}`).join(", ")}.`,
+      `The device binds ${profile.maxBindings} stretches of ${mib(profile.maxBinding)} at once; ${needed} are needed.`,
     ],
     hint: "a smaller patch or batch would fit",
+  }));
+}
+
+/** Half precision on an adapter that cannot store halves. */
+function withoutHalves({ name }: Profile): Fault {
+  return new Fault(diagnostic("N0910", "this device does not know half precision", {
+    facts: [`${name} lacks the feature \`shader-f16\`.`],
+    hint: "leave `precision = half` away (`--set precision=single`), or take another adapter; `netc devices` lists what they have",
   }));
 }

@@ -79,10 +79,13 @@ export class Device {
     this.attempts = attempts;
     const { limits } = gpu;
     this.profile = {
+      name: found.name,
+      half: gpu.features.has("shader-f16"),
       maxBinding: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
       maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
+      ranges: found.kind === "gpu",
       lanes: found.kind === "gpu" ? 32768 : 128,
     };
     this.pipelines = new Pipelines(this);

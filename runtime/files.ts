@@ -1,15 +1,35 @@
 // Files on disk: whole reads and writes that either happen fully or not at all, with findings instead of error codes.
 
-import { closeSync, existsSync, fchmodSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { constants } from "node:buffer";
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { diagnostic, Fault } from "../compiler/report/diagnostic.ts";
 
-/** Reads a whole file; a `Fault` with N1006 when that cannot be done. */
-export function readBytes(path: string): Uint8Array {
+/** The system moves less than 2 GiB at a time. */
+const PIECE = 2 ** 30;
+/** The most bytes that lie in one array. */
+export const MOST_BYTES = constants.MAX_LENGTH;
+
+/** Reads a whole file, in pieces where it is larger than one of them; a `Fault` with N1006 when that cannot be done. */
+export function readBytes(path: string, piece = PIECE): Uint8Array {
+  let file: number | undefined;
   try {
-    return readFileSync(path);
+    file = openSync(path, "r");
+    const { size } = fstatSync(file);
+    // What is no plain file, such as a pipe, has no size.
+    if (size <= piece) return readFileSync(file);
+    if (size > MOST_BYTES) throw new Error(`It has ${(size / 2 ** 30).toFixed(1)} GiB; ${MOST_BYTES / 2 ** 30} GiB can be read at once.`);
+    const bytes = new Uint8Array(size);
+    for (let done = 0; done < size; ) {
+      const count = readSync(file, bytes, done, Math.min(piece, size - done), done);
+      if (count === 0) throw new Error(`It ended after ${done} of ${size} bytes.`);
+      done += count;
+    }
+    return bytes;
   } catch (error) {
     throw new Fault(diagnostic("N1006", `cannot read ${path}`, { facts: [reason(error)], hint: readHint(error) }));
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -27,7 +47,7 @@ export function writeAtomic(path: string, content: Uint8Array | string): void {
     makeFolder(folder);
     file = openSync(temporary, "w");
     if (existsSync(path)) fchmodSync(file, statSync(path).mode & 0o7777);
-    for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
+    for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, Math.min(PIECE, bytes.length - done));
     fsyncSync(file);
     closeSync(file);
     file = undefined;
@@ -95,7 +115,6 @@ function reason(error: unknown): string {
     EISDIR: "It is a folder, not a file.",
     ENOTDIR: "A part of the path is a file, not a folder.",
     ENAMETOOLONG: "The name is too long for this file system.",
-    ERR_FS_FILE_TOO_LARGE: "The file is larger than 2 GB, more than can be read at once.",
   };
   return known[code] ?? (error instanceof Error ? error.message : String(error));
 }

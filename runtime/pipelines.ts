@@ -20,6 +20,7 @@ export class Pipelines {
   readonly #device: Device;
   readonly #layouts = new Map<string, { readonly group: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout }>();
   readonly #compiled = new Map<string, Promise<Pipeline>>();
+  #ranges: GPUBindGroupLayout | undefined;
 
   constructor(device: Device) {
     this.#device = device;
@@ -28,6 +29,14 @@ export class Pipelines {
   /** How many different kernels there are. */
   get size(): number {
     return this.#compiled.size;
+  }
+
+  /** The layout of group 1, which tells a kernel the number of its first workgroup. */
+  get ranges(): GPUBindGroupLayout {
+    this.#ranges ??= this.#device.gpu.createBindGroupLayout({
+      label: "first workgroup", entries: [{ binding: 0, visibility: compute, buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: 4 } }],
+    });
+    return this.#ranges;
   }
 
   /** The kernel of a shader, compiled on first use. `origin` is what a refusal names. */
@@ -47,6 +56,7 @@ export class Pipelines {
   clear(): void {
     this.#compiled.clear();
     this.#layouts.clear();
+    this.#ranges = undefined;
   }
 
   async #compile(shader: Shader, signature: string, origin: Provenance | undefined): Promise<Pipeline> {
@@ -78,15 +88,15 @@ export class Pipelines {
     }));
     if (shader.uniforms) entries.unshift({ binding: 0, visibility: compute, buffer: { type: "uniform" } });
     const group = gpu.createBindGroupLayout({ label: signature, entries });
-    const made = { group, pipeline: gpu.createPipelineLayout({ label: signature, bindGroupLayouts: [group] }) };
+    const made = { group, pipeline: gpu.createPipelineLayout({ label: signature, bindGroupLayouts: shader.ranges === true ? [group, this.ranges] : [group] }) };
     this.#layouts.set(signature, made);
     return made;
   }
 }
 
-/** Shaders with equal signatures share a layout: `u` for uniforms, then `r` or `w` for each binding. */
+/** Shaders with equal signatures share a layout: `f` where the first workgroup is asked for, `u` for uniforms, then `r` or `w` for each binding. */
 function signatureOf(shader: Shader): string {
-  return (shader.uniforms ? "u" : "") + shader.access.map((access) => (access === "read" ? "r" : "w")).join("");
+  return (shader.ranges === true ? "f" : "") + (shader.uniforms ? "u" : "") + shader.access.map((access) => (access === "read" ? "r" : "w")).join("");
 }
 
 async function refusal(shader: Shader, module: GPUShaderModule, message: string, origin: Provenance | undefined): Promise<ReturnType<typeof shaderRefused>> {

@@ -62,7 +62,7 @@ export async function prepare(device: Device, plan: Plan, pipelines: readonly (P
     if (step.kind === "copy") return { step, source: at(buffers, step.from.buffer), target: at(buffers, step.to.buffer) };
     const pipeline = at(pipelines, step.shader);
     const group = await device.guarded(`when \`${step.name}\` was bound`, () => groupOf(step, pipeline), () => step.origin);
-    return { step, pipeline: pipeline.pipeline, group };
+    return { step, pipeline: pipeline.pipeline, group, ranges: plan.shaders[step.shader]?.ranges === true };
   })));
 }
 

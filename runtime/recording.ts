@@ -8,7 +8,11 @@ type Of<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
 /** A step with the GPU's objects that it uses. */
 export type Prepared =
-  | { readonly step: Of<"dispatch">; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup }
+  | { readonly step: Of<"dispatch">; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup;
+      /** Whether the kernel asks where a range of its workgroups begins. */
+      readonly ranges: boolean;
+      /** Where that is told, and how many workgroups are run; all of them where absent. */
+      readonly range?: { readonly group: GPUBindGroup; readonly offset: number; readonly groups: readonly [number, number, number] } }
   | { readonly step: Of<"clear">; readonly target: GPUBuffer }
   | { readonly step: Of<"copy">; readonly source: GPUBuffer; readonly target: GPUBuffer };
 
@@ -35,11 +39,17 @@ export function record(device: Device, steps: readonly Prepared[], label: string
     pass ??= encoder.beginComputePass({ label });
     if (prepared.pipeline !== pipeline) pass.setPipeline(prepared.pipeline);
     pipeline = prepared.pipeline;
-    pass.setBindGroup(0, prepared.group);
-    pass.dispatchWorkgroups(...prepared.step.groups);
+    recordDispatch(pass, prepared);
   }
   pass?.end();
   return encoder.finish();
+}
+
+/** Records a dispatch whose pipeline is set. */
+export function recordDispatch(pass: GPUComputePassEncoder, { step, group, range }: Extract<Prepared, { pipeline: GPUComputePipeline }>): void {
+  pass.setBindGroup(0, group);
+  if (range !== undefined) pass.setBindGroup(1, range.group, [range.offset]);
+  pass.dispatchWorkgroups(...(range?.groups ?? step.groups));
 }
 
 /** Records a clear or a copy. */

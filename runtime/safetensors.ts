@@ -122,7 +122,8 @@ function swapOnBigEndian(bytes: Uint8Array<ArrayBuffer>, width: number): void {
   else buffer.swap64();
 }
 
-function fromHalf(bits: number): number {
+/** The number that 16 bits are as a half (f16). */
+export function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

@@ -7,7 +7,8 @@ import { dozing } from "./dozing.ts";
 import { checkPlan } from "./plan-check.ts";
 import { allocate, compile, prepare } from "./preparation.ts";
 import { fromMemory, toMemory } from "./order.ts";
-import { firstOrigin, record, rehearse, type Prepared } from "./recording.ts";
+import { Pace } from "./pace.ts";
+import { firstOrigin, isDispatch, record, rehearse, type Prepared } from "./recording.ts";
 import { startValues } from "./random.ts";
 import { timeDispatches, type DispatchTime } from "./timing.ts";
 import { Downloads, stretchOf, upload, usage, type Stretch } from "./transfer.ts";
@@ -16,10 +17,20 @@ import { watchDispatches, type Made } from "./watching.ts";
 export interface SessionOptions {
   /** Called as kernels are compiled: how many of how many are ready. */
   readonly onCompiled?: (done: number, total: number) => void;
+  /** Milliseconds that a submit may take: 100 on a GPU unless given, no limit on a software device. Binds what was compiled for ranges. */
+  readonly longest?: number;
 }
 
-/** Dispatches per command buffer: a lost device is told to this many kernels. */
+/** Which parts of a step are run. */
+export interface Doing {
+  /** Whether weights and memories of the optimiser change; not where gradients are only added up. Done unless said otherwise. */
+  readonly update?: boolean;
+}
+
+/** Pieces of dispatches in a submit at most: a lost device is told to this many. */
 const perSubmit = 64;
+/** Desktops end what takes some seconds, and stutter from a fifth of a second on; times vary, so half of that. */
+const longest = 100;
 
 /** A plan with its buffers on a device. Calls take effect in the order they are made. */
 export class Session {
@@ -30,6 +41,8 @@ export class Session {
   readonly #uniformValues: DataView<ArrayBuffer>;
   readonly #uniformByName: ReadonlyMap<string, Uniform>;
   readonly #steps: readonly Prepared[];
+  readonly #withoutUpdate: readonly Prepared[];
+  readonly #pace: Pace;
   readonly #downloads: Downloads;
   readonly #inputs: ReadonlyMap<string, Port>;
   readonly #outputs: ReadonlyMap<string, Port>;
@@ -39,12 +52,14 @@ export class Session {
   #lastRun: Promise<void> = Promise.resolve();
   #unfinished: Provenance | undefined;
 
-  private constructor(device: Device, plan: Plan, buffers: readonly GPUBuffer[], uniforms: GPUBuffer, steps: readonly Prepared[]) {
+  private constructor(device: Device, plan: Plan, buffers: readonly GPUBuffer[], uniforms: GPUBuffer, steps: readonly Prepared[], pace: Pace) {
     this.device = device;
     this.plan = plan;
     this.#buffers = buffers;
     this.#uniforms = uniforms;
     this.#steps = steps;
+    this.#withoutUpdate = steps.filter(({ step }) => step.phase !== "update");
+    this.#pace = pace;
     this.#downloads = new Downloads(device);
     this.#inputs = byName(plan.inputs);
     this.#outputs = byName(plan.outputs);
@@ -65,8 +80,9 @@ export class Session {
       const uniforms = await device.guarded("when the uniform buffer was allocated", () =>
         device.gpu.createBuffer({ label: "uniforms", size: Math.max(16, Math.ceil(plan.uniformBytes / 16) * 16), usage: usage.uniform | usage.copyTarget }));
       const steps = await prepare(device, plan, pipelines, buffers, uniforms);
-      await rehearse(device, steps);
-      const session = new Session(device, plan, buffers, uniforms, steps);
+      const pace = new Pace(device, steps, options.longest ?? (device.software ? Infinity : longest));
+      await rehearse(device, pace.pieces(steps).flatMap((pieces) => pieces.slice(0, 1)));
+      const session = new Session(device, plan, buffers, uniforms, steps, pace);
       await session.#clear();
       return session;
     } catch (cause) {
@@ -115,17 +131,18 @@ export class Session {
     this.#uniformsChanged = true;
   }
 
-  /** Queues all steps. Returns when they are accepted and the run before is done; `read` or `device.idle()` waits for the results. */
-  async run(): Promise<void> {
+  /** Queues the steps. Returns when they are accepted and the run before is done; `read` or `device.idle()` waits for the results. */
+  async run({ update = true }: Doing = {}): Promise<void> {
+    const all = update ? this.#steps : this.#withoutUpdate;
     const doing = `while \`${this.plan.name}\` ran`;
     await this.#lastRun;
-    this.device.throwIfLost(doing, this.#unfinished ?? firstOrigin(this.#steps));
+    this.device.throwIfLost(doing, this.#unfinished ?? firstOrigin(all));
+    if (all.some((prepared) => this.#pace.wants(prepared))) return this.#runTimed(all, doing);
     const parts: { readonly commands: GPUCommandBuffer; readonly origin: Provenance | undefined }[] = [];
     const done: Promise<void>[] = [];
     await this.device.guarded(doing, () => {
       this.#sendUniforms();
-      for (let at = 0; at < this.#steps.length; at += perSubmit) {
-        const steps = this.#steps.slice(at, at + perSubmit);
+      for (const steps of this.#pace.submits(all, perSubmit)) {
         parts.push({ commands: record(this.device, steps, this.plan.name), origin: firstOrigin(steps) });
       }
       this.#unfinished = parts[0]?.origin;
@@ -136,6 +153,21 @@ export class Session {
       });
     }, () => this.#unfinished);
     this.#lastRun = dozing(Promise.all(done)).then(() => undefined);
+  }
+
+  /** Runs the steps one by one and takes note of how long each takes, so that from the next run on as few submits as may be are made. */
+  async #runTimed(all: readonly Prepared[], doing: string): Promise<void> {
+    const times = new Map<Prepared["step"], number>();
+    this.#sendUniforms();
+    for (const pieces of this.#pace.pieces(all)) {
+      const origin = (): Provenance | undefined => firstOrigin(pieces);
+      const started = performance.now();
+      await this.device.guarded(doing, () => pieces.forEach((piece) => this.device.gpu.queue.submit([record(this.device, [piece], this.plan.name)])), origin);
+      await this.device.idle(doing, origin);
+      const [first] = pieces;
+      if (first !== undefined && isDispatch(first)) times.set(first.step, performance.now() - started);
+    }
+    this.#pace.learn(times);
   }
 
   /** The value of an output when all that was queued has run. */
@@ -174,29 +206,30 @@ export class Session {
   /** Runs once with a clock around each dispatch; undefined where the device has no clock. */
   async profileRun(): Promise<readonly DispatchTime[] | undefined> {
     this.#sendUniforms();
-    return timeDispatches(this.device, this.#steps, `while \`${this.plan.name}\` was timed`);
+    return timeDispatches(this.device, this.#pace.pieces(this.#steps), `while \`${this.plan.name}\` was timed`);
   }
 
   /** Runs once, launch by launch, and shows what each has made, until `found` answers true. */
   async runWatched(found: (made: Made) => boolean): Promise<void> {
     await this.#lastRun;
     this.#sendUniforms();
-    await watchDispatches({ device: this.device, plan: this.plan, buffers: this.#buffers, steps: this.#steps, downloads: this.#downloads }, found);
+    await watchDispatches({ device: this.device, plan: this.plan, buffers: this.#buffers, steps: this.#pace.pieces(this.#steps), downloads: this.#downloads }, found);
   }
 
   /**
-   * Fills every buffer that is not kept with NaN, or with `value`, so that a kernel that
-   * reads what nothing wrote shows in the outputs.
+   * Fills every buffer that is not kept with what is no number, in single and in half precision alike, so that a kernel that
+   * reads what nothing wrote shows in the outputs; with zeros where `zeros`.
    */
-  poison(value = Number.NaN): void {
+  poison({ zeros = false } = {}): void {
     this.plan.buffers.forEach((spec, buffer) => {
-      if (!spec.kept) upload(this.device, this.#stretch({ buffer, offset: 0, bytes: spec.bytes }), new Float32Array(spec.bytes / 4).fill(value));
+      if (!spec.kept) upload(this.device, this.#stretch({ buffer, offset: 0, bytes: spec.bytes }), new Float32Array(new Uint8Array(spec.bytes).fill(zeros ? 0 : 0xff).buffer));
     });
   }
 
   /** Frees the buffers. Kernels stay with the device for other sessions. */
   destroy(): void {
     this.#downloads.destroy();
+    this.#pace.destroy();
     for (const buffer of [...this.#buffers, this.#uniforms]) buffer.destroy();
   }
 

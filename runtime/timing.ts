@@ -2,7 +2,7 @@
 
 import type { Step } from "../compiler/plan/plan.ts";
 import type { Device } from "./device.ts";
-import { isDispatch, recordTransfer, type Prepared } from "./recording.ts";
+import { isDispatch, recordDispatch, recordTransfer, type Prepared } from "./recording.ts";
 import { usage } from "./transfer.ts";
 
 /** A dispatch and how long it took once. */
@@ -12,16 +12,26 @@ export type DispatchTime = Pick<Extract<Step, { kind: "dispatch" }>, "name" | "s
 const queries = 4096;
 const mapForReading = 1;
 
-/** Runs the steps once, each dispatch in a pass of its own between two timestamps; undefined without a clock. */
-export async function timeDispatches(device: Device, steps: readonly Prepared[], doing: string): Promise<readonly DispatchTime[] | undefined> {
+/**
+ * Runs the steps once, each in the pieces given, every piece of a dispatch in a pass of its own between two timestamps; undefined
+ * without a clock.
+ */
+export async function timeDispatches(device: Device, pieces: readonly (readonly Prepared[])[], doing: string): Promise<readonly DispatchTime[] | undefined> {
   if (!device.gpu.features.has("timestamp-query")) return undefined;
-  const times: DispatchTime[] = [];
-  for (let rest = steps; rest.length > 0; ) {
+  const steps = pieces.flat();
+  const times: number[] = [];
+  for (let rest: readonly Prepared[] = steps; rest.length > 0; ) {
     const [batch, after] = cut(rest);
     times.push(...(await timeBatch(device, batch, doing)));
     rest = after;
   }
-  return times;
+  const took = times.values();
+  return pieces.flatMap((parts): readonly DispatchTime[] => {
+    const [first] = parts;
+    if (first === undefined || !isDispatch(first)) return [];
+    const { name, shader, origin, phase, cost } = first.step;
+    return [{ name, shader, origin, phase, cost, milliseconds: parts.reduce((sum) => sum + (took.next().value ?? 0), 0) }];
+  });
 }
 
 function cut(steps: readonly Prepared[]): readonly [readonly Prepared[], readonly Prepared[]] {
@@ -30,7 +40,8 @@ function cut(steps: readonly Prepared[]): readonly [readonly Prepared[], readonl
   return end === -1 ? [steps, []] : [steps.slice(0, end), steps.slice(end)];
 }
 
-async function timeBatch(device: Device, steps: readonly Prepared[], doing: string): Promise<readonly DispatchTime[]> {
+/** The milliseconds that each dispatch took. */
+async function timeBatch(device: Device, steps: readonly Prepared[], doing: string): Promise<readonly number[]> {
   const dispatches = steps.filter(isDispatch);
   const count = Math.max(2, 2 * dispatches.length);
   const { gpu } = device;
@@ -47,8 +58,7 @@ async function timeBatch(device: Device, steps: readonly Prepared[], doing: stri
       }
       const pass = encoder.beginComputePass({ timestampWrites: { querySet: set, beginningOfPassWriteIndex: query++, endOfPassWriteIndex: query++ } });
       pass.setPipeline(prepared.pipeline);
-      pass.setBindGroup(0, prepared.group);
-      pass.dispatchWorkgroups(...prepared.step.groups);
+      recordDispatch(pass, prepared);
       pass.end();
     }
     encoder.resolveQuerySet(set, 0, query, resolved, 0);
@@ -59,10 +69,7 @@ async function timeBatch(device: Device, steps: readonly Prepared[], doing: stri
   try {
     await device.awaited(made.staging.mapAsync(mapForReading), doing);
     const stamps = new BigUint64Array(made.staging.getMappedRange().slice(0));
-    return dispatches.map(({ step }, i) => ({
-      name: step.name, shader: step.shader, origin: step.origin, phase: step.phase, cost: step.cost,
-      milliseconds: Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6,
-    }));
+    return dispatches.map((_, i) => Number((stamps[2 * i + 1] ?? 0n) - (stamps[2 * i] ?? 0n)) / 1e6);
   } finally {
     made.set.destroy();
     made.resolved.destroy();

@@ -1,11 +1,12 @@
 // Data sets as they come: folds, plans, formats, the commands that look through them, and preparing in threads.
 
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fault } from "../compiler/report/diagnostic.ts";
+import { keptMeasure, sweepCache } from "../runtime/data/cache.ts";
 import { loadCases } from "../runtime/data/case.ts";
 import { threadsFor } from "../runtime/data/case-pool.ts";
 import { openDataset, readDeclaration } from "../runtime/data/dataset.ts";
@@ -87,8 +88,13 @@ function measures(count: number, shape: Triple, spacing: Triple): readonly Measu
 }
 
 describe("plans", () => {
-  const planned = (count: number, shape: Triple, spacing: Triple, gigabytes = 8) =>
-    plansOf({ name: "d", channels: ["CT"], classes: ["background", "a", "b"] }, measures(count, shape, spacing), gigabytes * 1e9).configurations["3d_fullres"];
+  const all = (count: number, shape: Triple, spacing: Triple, gigabytes = 8) =>
+    plansOf({ name: "d", channels: ["CT"], classes: ["background", "a", "b"] }, measures(count, shape, spacing), gigabytes * 1e9).configurations;
+  const planned = (...of: Parameters<typeof all>) => {
+    const full = all(...of)["3d_fullres"];
+    if (full === undefined) throw new Error("no volumes are planned");
+    return full;
+  };
   // What nnU-Net's planner publishes for sets of these sizes: Hippocampus, Prostate, LiTS.
   it.each<[Triple, Triple, number, Triple, number]>([
     [[36, 50, 35], [1, 1, 1], 260, [40, 56, 40], 9],
@@ -103,6 +109,29 @@ describe("plans", () => {
     const size = (gigabytes: number): number => planned(131, [482, 512, 512], [1, 0.767, 0.767], gigabytes).patch_size.reduce((a, b) => a * b);
     expect(size(24)).toBeGreaterThan(2 * size(8));
     expect(size(1)).toBeLessThan(size(8) / 4);
+  });
+  it("have slices, and coarser volumes where a patch sees less than a quarter of an image", () => {
+    // Hippocampus, Prostate: patches see most of an image. Slices as nnU-Net publishes them.
+    expect(Object.keys(all(260, [36, 50, 35], [1, 1, 1]))).toEqual(["2d", "3d_fullres"]);
+    expect(all(260, [36, 50, 35], [1, 1, 1])["2d"]).toMatchObject({ patch_size: [56, 40], batch_size: 366, spacing: [1, 1], batch_dice: true });
+    expect(all(32, [20, 320, 319], [3.6, 0.6161, 0.625])["2d"]).toMatchObject({ patch_size: [320, 320], batch_size: 32 });
+    const liver = all(131, [482, 512, 512], [1, 0.767, 0.767]);
+    expect(Object.keys(liver)).toEqual(["2d", "3d_lowres", "3d_fullres", "3d_cascade_fullres"]);
+    expect(liver["2d"]).toMatchObject({ patch_size: [512, 512], batch_size: 12, architecture: { arch_kwargs: { features_per_stage: [32, 64, 128, 256, 512, 512, 512, 512] } } });
+    const low = liver["3d_lowres"];
+    const voxels = (of: readonly number[] | undefined): number => (of ?? []).reduce((a, b) => a * b, 1);
+    expect(voxels(low?.patch_size) / voxels(low?.median_image_size_in_voxels)).toBeGreaterThan(0.24);
+    // No finer one would do: 3 % less and a patch of as many voxels sees too little.
+    expect(voxels(low?.patch_size) / voxels(low?.median_image_size_in_voxels) / 1.03 ** 3).toBeLessThan(0.25);
+    expect((low?.spacing[0] ?? 0) / (low?.spacing[1] ?? 1)).toBeCloseTo(1 / 0.767, 6);
+    expect([low?.batch_dice, liver["3d_fullres"]?.batch_dice, planned(260, [36, 50, 35], [1, 1, 1]).batch_dice]).toEqual([false, true, false]);
+    expect(Object.keys(all(9, [1, 300, 200], [5, 1, 1]))).toEqual(["2d"]);
+  });
+  it("let finer axes grow first when volumes get coarser", () => {
+    const low = all(50, [120, 800, 800], [2.5, 0.5, 0.5])["3d_lowres"];
+    const times = (low?.spacing[0] ?? 0) / (low?.spacing[1] ?? 1);
+    expect(times).toBeLessThanOrEqual(2);
+    expect(times).toBeGreaterThan(2 / 1.03);
   });
 });
 
@@ -240,10 +269,14 @@ describe("preparing", () => {
     utimesSync(join(folder, "imagesTr", "b1_0000.nrrd"), 1, 1);
     await gather(dataset, dataset.training, () => undefined, 0).cases(recipe);
     expect(readdirSync(join(scratch, "cache"))).toHaveLength(7);
-    // A damaged one is made anew.
+    // A damaged one is made anew; one that nobody looked at for a month goes.
     writeFileSync(join(scratch, "cache", kept[0] ?? ""), "damaged");
+    const old = join(scratch, "cache", `${"0".repeat(32)}.safetensors`);
+    writeFileSync(old, "old");
+    utimesSync(old, 1, 1);
     expect(await gather(dataset, dataset.training, () => undefined, 0).measures(true)).toEqual(near);
     expect((await gather(dataset, dataset.training, () => undefined, 0).cases(recipe)).map((one) => ({ ...one }))).toEqual(first);
+    expect(existsSync(old)).toBe(false);
   });
 
   it("in threads tells everything that is wrong with all cases", async () => {
@@ -269,6 +302,16 @@ describe("preparing", () => {
       expect(larder.bytes).toBeLessThanOrEqual(150_000);
     }
     expect(new Larder(1).hold(paths.find((path) => codesOf(() => new Larder(1).hold(path)).length === 0) ?? "").image.length).toBeGreaterThan(0);
+    // What is looked at stays, whatever its age was; other files are none of the cache's business.
+    const [looked = "", ...others] = readdirSync(join(scratch, "cache"));
+    for (const path of paths) utimesSync(path, 1, 1);
+    keptMeasure(join(scratch, "cache", looked));
+    expect(sweepCache(join(scratch, "cache")).files).toBe(others.length);
+    writeFileSync(join(scratch, "cache", "notes.safetensors"), "mine");
+    const cleaned = await netc(["data", "clean"]);
+    expect([cleaned.code, cleaned.out]).toEqual([0, expect.stringMatching(/: 1 file removed, [\d.]+ [KM]iB/)]);
+    expect(readdirSync(join(scratch, "cache"))).toEqual(["notes.safetensors"]);
+    expect((await netc(["data", "clean"])).out).toContain("is empty");
   });
 
   it("takes no more threads than there are processors and memory for", () => {
@@ -344,7 +387,7 @@ describe("netc data", () => {
     const out = join(scratch, "plan");
     const { code, out: said } = await netc(["data", "plan", sample, "-o", out, "--memory", "2GB"]);
     expect(code).toBe(0);
-    expect(said).toContain("patch = [");
+    expect(said).toMatch(/2d .*\n.*patch = \[1, .*\n3d_fullres .*\n.*patch = \[\d\d, /);
     const read = (name: string): unknown => JSON.parse(readFileSync(join(out, name), "utf8"));
     const fingerprint = read("dataset_fingerprint.json") as { foreground_intensity_properties_per_channel: Record<string, Record<string, number>>; shapes_after_crop: unknown[] };
     expect(Object.keys(fingerprint.foreground_intensity_properties_per_channel["0"] ?? {})).toEqual(["max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std"]);
@@ -359,6 +402,7 @@ describe("netc data", () => {
   it("says how it is used", async () => {
     expect((await netc(["data", "look", sample])).code).toBe(2);
     expect((await netc(["data", "check"])).code).toBe(2);
+    expect((await netc(["data", "clean", sample])).code).toBe(2);
     expect((await netc(["data", "check", sample, "--memory", "8GB"])).code).toBe(2);
     expect((await netc(["data", "check", join(scratch, "nowhere")])).code).toBe(1);
   });

@@ -70,7 +70,7 @@ export async function measure(device: Device, subject: Subject, how: Measuring):
     subject.feed(session);
     how.prime?.(session);
     await device.idle();
-    const steps = await runSteps(session, subject.name, how);
+    const steps = await runSteps(session, subject, how);
     const kept = steps.slice(Math.min(how.warmup, steps.length - 1));
     if (kept.length === 0) return undefined;
     const kernels = await profile(session, subject.name, how);
@@ -102,14 +102,14 @@ interface Step {
 }
 
 /** A step ends when its loss is read; a prediction when the device is idle. */
-async function runSteps(session: Session, name: string, { repeat, warmup, tell, interrupted }: Measuring): Promise<readonly Step[]> {
+async function runSteps(session: Session, { name, step }: Subject, { repeat, warmup, tell, interrupted }: Measuring): Promise<readonly Step[]> {
   const hasLoss = session.plan.outputs.some((o) => o.name === "loss");
   const steps: Step[] = [];
   for (let i = 0; i < warmup + repeat && !interrupted(); i++) {
     tell(i < warmup ? `${name}: warming up` : `${name}: step ${i - warmup + 1} of ${repeat}`);
     const before = process.cpuUsage();
     const [loss, time] = await timed(async () => {
-      await session.run();
+      await step(session);
       if (hasLoss) return (await session.read("loss"))[0];
       await session.device.idle();
       return undefined;

@@ -5,7 +5,7 @@ import type { Plan } from "../../compiler/plan/plan.ts";
 import type { Device } from "../../runtime/device.ts";
 import { draws } from "../../runtime/draws.ts";
 import type { Session } from "../../runtime/session.ts";
-import { dialsAt } from "../../runtime/train/loop.ts";
+import { dialsAt, setDials } from "../../runtime/train/loop.ts";
 import { UsageError } from "../arguments.ts";
 import { inferenceRun, trainingRun } from "../compile.ts";
 import { graphFor, openTarget, runsOf, type Target } from "../target.ts";
@@ -17,7 +17,7 @@ export interface Wish {
   readonly set: Readonly<Record<string, string>>;
   /** The network alone, as it predicts. */
   readonly predict: boolean;
-  /** Bytes that all buffers together may take. */
+  /** Bytes that all buffers together may take; where it is Infinity, what the run says. */
   readonly budget: number;
 }
 
@@ -31,21 +31,26 @@ export interface Subject {
   readonly planned: number;
   /** Gives inputs and dials values that a training could have. */
   readonly feed: (session: Session) => void;
+  /** Queues a whole step: as many runs as its batch has parts. */
+  readonly step: (session: Session) => Promise<void>;
 }
 
 /** Plans one `FILE#Net` or `FILE#run` for a device. */
 export function subjectOf(text: string, wish: Wish, device: Device): Subject {
   const started = performance.now();
-  const { name, network, compiled, classes, dials } = planned(text, wish, device);
+  const { name, network, compiled, classes, parts, dials } = planned(text, wish, device);
   const { plan, again } = compiled;
   return {
     name, network, plan, again, planned: performance.now() - started,
     feed: (session) => {
-      for (const uniform of plan.uniforms) {
-        const value = dials[uniform.name];
-        if (value !== undefined) session.setUniform(uniform.name, value);
-      }
+      setDials(session, dials);
       for (const { name: input, slice } of plan.inputs) session.write(input, valuesOf(input, slice.bytes / 4, classes));
+    },
+    step: async (session) => {
+      for (let part = 0; part < parts; part++) {
+        setDials(session, { ...dials, "gradient/part": part });
+        await session.run({ update: part === parts - 1 });
+      }
     },
   };
 }
@@ -55,6 +60,7 @@ interface Planned {
   readonly network: string;
   readonly compiled: Compiled;
   readonly classes: number;
+  readonly parts: number;
   readonly dials: Readonly<Record<string, number>>;
 }
 
@@ -65,17 +71,17 @@ function planned(text: string, { input, set, predict, budget }: Wish, { profile 
   if (runs.length === 0) {
     if (!predict) throw withoutRun(target);
     if (input === undefined) throw new UsageError("which input?", "for example --input 1,1,64,64,64");
-    return { name, network: name, compiled: compile(graphFor(target, set, input, false).graph, profile), classes: 0, dials: {} };
+    return { name, network: name, compiled: compile(graphFor(target, set, input, false).graph, profile), classes: 0, parts: 1, dials: {} };
   }
   const options = { set, ...(input && { batch: input[0], channels: input[1], patch: input.slice(2) }) };
   const [run] = runs;
   if (predict) {
     const { graph, settings } = inferenceRun(loaded, run, options);
-    return { name, network: settings.network, compiled: compile(graph, profile), classes: settings.classes, dials: {} };
+    return { name, network: settings.network, compiled: compile(graph, profile), classes: settings.classes, parts: 1, dials: {} };
   }
   const { training, settings } = trainingRun(loaded, run, options);
-  const { network, classes, steps, epochs, seed } = settings;
-  return { name, network, compiled: compileTraining(training, profile, budget), classes, dials: dialsAt(0, { total: steps * epochs, steps, epochs }, seed) };
+  const { network, classes, steps, epochs, seed, accumulate: parts, memory = Infinity } = settings;
+  return { name, network, compiled: compileTraining(training, profile, budget === Infinity ? memory : budget), classes, parts, dials: dialsAt(0, { total: steps * epochs, steps, epochs }, seed) };
 }
 
 function withoutRun({ name, loaded: { path, program } }: Target): UsageError {

@@ -4,7 +4,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Fault, isError, type Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
-import { surveyDataset, type CaseFiles, type Dataset } from "../../runtime/data/dataset.ts";
+import { cacheFolder, sweepCache } from "../../runtime/data/cache.ts";
+import type { Configuration } from "../../runtime/data/configuration.ts";
+import { regionsText, surveyDataset, type CaseFiles, type Dataset } from "../../runtime/data/dataset.ts";
 import { readSeries } from "../../runtime/data/dicom.ts";
 import { foldsOf } from "../../runtime/data/folds.ts";
 import { gather } from "../../runtime/data/gather.ts";
@@ -14,6 +16,7 @@ import type { Measure } from "../../runtime/data/measure.ts";
 import { datasetFingerprint, plansOf, type Plans } from "../../runtime/data/planner.ts";
 import { median } from "../../runtime/data/target.ts";
 import { lengthsText, sizeText, type Triple } from "../../runtime/data/volume.ts";
+import { bytesText } from "../../runtime/faults.ts";
 import { writeAtomic } from "../../runtime/files.ts";
 import { UsageError } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
@@ -23,7 +26,7 @@ import { quietly, table, type Terminal } from "../terminal.ts";
 /** The command `data`. */
 export const command: Command = define({
   name: "data",
-  operands: { name: "check|plan|convert DIR", least: 2, most: 2 },
+  operands: { name: "check|plan|convert DIR, or clean", least: 1, most: 2 },
   flags: {
     out: { kind: "text", holds: "PATH", text: "of `plan`: where dataset_fingerprint.json, plans.json and splits_final.json go, by default nowhere; of `convert`: the image", short: "o" },
     memory: { kind: "text", holds: "8GB", text: "of `plan`: what a graphics card has, by default 8 GB" },
@@ -34,19 +37,31 @@ export const command: Command = define({
     "The exit code is 1 where something is wrong.",
     "`data plan DIR` tells the spacing, the intensities, the patch and the batch that nnU-Net would choose for its own network, and the folds.",
     "`data convert FOLDER -o CASE_0000.nii.gz` makes an image of a DICOM series; it needs the package @itk-wasm/dicom.",
+    "`data clean` empties the cache of prepared cases. What was not used for 30 days goes by itself.",
   ].join("\n"),
   run: async ({ values, operands }, loud) => {
     const terminal = values.quiet ? quietly(loud) : loud;
-    const [what = "", folder = ""] = operands;
+    const [what = "", folder] = operands;
+    if (what === "clean") return clean(folder, terminal);
+    if (!["check", "plan", "convert"].includes(what)) throw new UsageError(`\`data\` is followed by \`check\`, \`plan\`, \`convert\` or \`clean\`, not \`${what}\``, "e.g. `netc data check Dataset001_Liver`");
+    if (folder === undefined) throw new UsageError(`\`data ${what}\` needs a folder`, `e.g. \`netc data ${what} Dataset001_Liver\``);
     if (what === "check") {
       if (values.out !== undefined || values.memory !== undefined) throw new UsageError(`\`data check\` takes no \`--${values.out === undefined ? "memory" : "out"}\``, "`data plan` does");
       return await check(folder, terminal);
     }
     if (what === "plan") return await plan(folder, values.memory === undefined ? 8e9 : bytesAsked(values.memory), values.out, terminal);
-    if (what === "convert") return await convert(folder, values.out, terminal);
-    throw new UsageError(`\`data\` is followed by \`check\`, \`plan\` or \`convert\`, not \`${what}\``, "e.g. `netc data check Dataset001_Liver`");
+    return await convert(folder, values.out, terminal);
   },
 });
+
+/** Between runs: one that trains would miss its cases. */
+function clean(operand: string | undefined, terminal: Terminal): number {
+  if (operand !== undefined) throw new UsageError("`data clean` takes no folder", "it empties the cache of prepared cases; a data set is never changed");
+  const folder = cacheFolder();
+  const { files, bytes } = sweepCache(folder, Infinity);
+  terminal.print(files === 0 ? `${folder} is empty` : `${folder}: ${count(files, "file")} removed, ${bytesText(bytes)}`);
+  return exit.done;
+}
 
 async function convert(folder: string, out: string | undefined, terminal: Terminal): Promise<number> {
   if (out === undefined) throw new UsageError("a file for the image is missing: `-o CASE_0000.nii.gz`");
@@ -120,7 +135,7 @@ function summary(dataset: Dataset, measures: readonly Measure[]): string {
     ["spacing", `${range(spacings, (one) => lengthsText([...one].reverse()))} mm`],
     ["labels", `${withClass.join(", ")} (cases that have them)`],
     ...(dataset.ignore === undefined ? [] : [["ignored", `voxels of label ${dataset.ignore}`]]),
-    ...(dataset.regions === undefined ? [] : [["regions", dataset.regions.map(({ name, values }) => `${name} (${values.join(", ")})`).join(", ")]]),
+    ...(dataset.regions === undefined ? [] : [["regions", regionsText(dataset.regions)]]),
   ]);
 }
 
@@ -147,19 +162,29 @@ async function plan(folder: string, bytes: number, out: string | undefined, term
 }
 
 function planTable(dataset: Dataset, plans: Plans, measures: readonly Measure[], folds: number): string {
-  const { spacing, median_image_size_in_voxels: shape, patch_size: patch, batch_size: batch, normalization_schemes: schemes, use_mask_for_norm: masks, architecture } = plans.configurations["3d_fullres"];
-  const { strides } = architecture.arch_kwargs as { readonly strides: readonly Triple[] };
+  const { "2d": flat, "3d_lowres": low, "3d_fullres": full } = plans.configurations;
+  const { spacing, median_image_size_in_voxels: shape, normalization_schemes: schemes, use_mask_for_norm: masks } = full ?? flat;
   const middle = median(measures.map(({ kept }) => kept));
   const intensities = Object.values(plans.foreground_intensity_properties_per_channel).map((one, n) =>
     `${dataset.channels[n]}: ${schemes[n]}${masks[n] === true ? " without zeros" : ""}; mean ${one.mean.toFixed(2)}, deviation ${one.std.toFixed(2)}, 0.5 % ${one.percentile_00_5.toFixed(1)}, 99.5 % ${one.percentile_99_5.toFixed(1)}`);
   return table([
     ["cases", `${measures.length} for training, ${folds === 0 ? "no folds" : `${folds} folds`}`],
-    ["spacing", `${lengthsText(spacing)} mm (slices, rows, columns)`],
+    ["spacing", `${lengthsText(spacing)} mm (${full === undefined ? "" : "slices, "}rows, columns)`],
     ["image", `${shape.join(" x ")} voxels at that spacing in the median case; ${(100 * middle).toFixed(0)} % of a file's are not zeros around`],
     ...intensities.map((text) => ["intensities", text]),
-    ["patch", patch.join(" x ")],
-    ["batch", String(batch)],
-    ["network", `nnU-Net's of ${strides.length} stages, strides ${strides.map((stride) => stride.join("")).join(" ")}`],
-    ["in .net", `patch = [${patch.join(", ")}]; batch = ${batch}; spacing = [${spacing.map((step) => Number(step.toFixed(6))).join(", ")}]`],
+    ...configurationRows("2d", flat, plans), ...configurationRows("3d_lowres", low, plans), ...configurationRows("3d_fullres", full, plans),
   ]);
+}
+
+/** What a configuration is, and what a run would say for it. */
+function configurationRows(name: string, one: Configuration | undefined, plans: Plans): readonly (readonly [string, string])[] {
+  if (one === undefined) return [];
+  const { patch_size: patch, batch_size: batch, architecture: { arch_kwargs: { strides } } } = one;
+  // Images are volumes: a network of slices has patches of one slice, and keeps the thickness of slices.
+  const whole = (of: readonly number[], slice: number): readonly number[] => (of.length === 2 ? [slice, ...of] : of);
+  const spacing = whole(one.spacing, (plans.configurations["3d_fullres"]?.spacing ?? plans.original_median_spacing_after_transp)[0] ?? 1);
+  return [
+    [name, `patch ${patch.join(" x ")}, batch ${batch}; nnU-Net's network of ${strides.length} stages, strides ${strides.map((stride) => stride.join("")).join(" ")}`],
+    ["in .net", `patch = [${whole(patch, 1).join(", ")}]; batch = ${batch}; spacing = [${spacing.map((step) => Number(step.toFixed(6))).join(", ")}]`],
+  ];
 }

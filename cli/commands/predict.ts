@@ -103,13 +103,13 @@ function partOf(text: string | undefined): readonly [number, number] {
   throw new UsageError(`\`--part\` is the number of a part and of all, not \`${text}\``, "for example `--part 1/4` to `--part 4/4` on four machines");
 }
 
-/** The values of the classes whose largest part is kept. */
-function largestOf(names: readonly string[], { record: { classes } }: Stage): readonly number[] {
-  const foreground = classes.map((_, value) => value).slice(1);
+/** The label values of the classes or regions whose largest part is kept. */
+function largestOf(names: readonly string[], { record: { classes, regions } }: Stage): Outputs["largest"] {
+  const foreground = regions?.map(({ values }) => values) ?? classes.map((_, value) => [value]).slice(1);
   return [...new Set(names.flatMap((name) => {
     if (name === "all") return foreground;
-    const value = classes.indexOf(name, 1);
-    if (value > 0) return [value];
+    const chosen = foreground[classes.indexOf(name, 1) - 1];
+    if (chosen !== undefined) return [chosen];
     const near = nearest(name, classes.slice(1));
     throw new UsageError(`there is no class \`${name}\` to keep the largest part of`, near === undefined ? `there are ${classes.slice(1).join(", ")}, and \`all\`` : `did you mean \`${near}\`?`);
   }))];

@@ -72,8 +72,8 @@ function trainingOf(target: Target, { set, input, memory }: Asked): Compiled {
   const [run] = runsOf(target);
   if (runsOf(target).length === 0) throw new UsageError(`no \`train\` run of ${target.loaded.path} is about \`${target.name}\``, "the loss and the optimiser of a training step come from a run");
   const size = input && { batch: input[0] as number, channels: input[1] as number, patch: input.slice(2) };
-  const { training } = trainingRun(target.loaded, run, { set, channels: 1, ...size });
-  return compileTraining(training, leastProfile, memory === undefined ? Infinity : bytesAsked(memory));
+  const { training, settings } = trainingRun(target.loaded, run, { set, channels: 1, ...size });
+  return compileTraining(training, leastProfile, memory === undefined ? settings.memory : bytesAsked(memory));
 }
 
 type Matcher = (t: Pick<Tensor, "name" | "origin">) => boolean;
@@ -88,18 +88,22 @@ function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at:
   switch (stage) {
     case "graph": case "grad": return printTensors(c.grad.filter(at));
     case "solved": return printTensors(c.solved.filter(at));
-    case "kernels": return c.kernels.filter((k) => at(k.root)).map((k) => kernelText(k, why)).join("\n\n");
-    case "loops": return c.loops.filter((_, i) => at((c.kernels[i] as Kernel).root)).map(printLoops).join("\n\n");
+    case "kernels": return c.kernels.filter((k) => k.results.some((r) => at(r.root))).map((k) => kernelText(k, why)).join("\n\n");
+    case "loops": return c.loops.filter((_, i) => (c.kernels[i] as Kernel).results.some((r) => at(r.root))).map(printLoops).join("\n\n");
     case "wgsl": return shaderText(c, at);
     case "plan": return planText(c);
   }
 }
 
 function kernelText(k: Kernel, why: boolean): string {
-  const head = `${k.name}[${shapeOf(k.root).join(", ")}]  (${k.root.origin.path || "-"})\n  ${how(k.schedule)}`;
-  const inlined = k.inlined.length > 0 ? `\n  with ${k.inlined.join(", ")} written in` : "";
-  const reason = why ? `\n  stored: ${k.why}` : "";
-  return `${head}${reason}${inlined}\n  = ${printExpression(k.body)}`;
+  return k.results.map(({ root, body, inlined, why: reason }, i) => {
+    const head = `${root.name}[${shapeOf(root).join(", ")}]  (${root.origin.path || "-"})`;
+    const lines = [i === 0 ? `${head}\n  ${how(k.schedule)}` : `and ${head}`];
+    if (why) lines.push(`stored: ${reason}`, ...(i > 0 ? [`in the same launch: ${k.joined[i - 1] ?? "it follows from the others"}`] : []));
+    if (inlined.length > 0) lines.push(`with ${inlined.join(", ")} written in`);
+    lines.push(`= ${printExpression(body)}`);
+    return lines.join("\n  ");
+  }).join("\n");
 }
 
 function how(schedule: Schedule): string {

@@ -20,7 +20,7 @@ import { checkpointPath, loadCheckpoint, type Wanted } from "../../runtime/train
 import { Interrupt } from "../../runtime/train/interrupt.ts";
 import type { Length } from "../../runtime/train/loop.ts";
 import { memoryOf } from "../../runtime/train/memory.ts";
-import { durationText } from "../../runtime/train/progress.ts";
+import { durationText, shareText } from "../../runtime/train/progress.ts";
 import { Trainer, type Outcome } from "../../runtime/train/trainer.ts";
 import { classOutput, validationSeed, type ValidationSetup } from "../../runtime/train/validate.ts";
 import { readStart, type Starting } from "../../runtime/weights/start.ts";
@@ -31,7 +31,7 @@ import { advised, type Size } from "../fitting.ts";
 import { dropValidation, validateWhole } from "../final-validation.ts";
 import { introduction } from "../introduction.ts";
 import { bytesAsked } from "../memory.ts";
-import { changes, copySources, demandFree, demandWritable, hasRecord, readRecord, startedIn, version, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
+import { changes, copySources, demandFree, demandWritable, hasRecord, readRecord, startedIn, version, wantedOf, writeRecord, type Asked, type RunRecord } from "../run-folder.ts";
 import { clearDrafts, Reporter, summaryPath, writePlan, writeReport, type PlanRecord } from "../run-report.ts";
 import { quietly, type Progress, type Terminal } from "../terminal.ts";
 import { labelUse, prepareData, spatial, type TrainingData } from "../training-data.ts";
@@ -172,8 +172,7 @@ function describe(values: Given, folder: string, { file, run: named, before }: P
   const run = named ?? (before?.run === "" ? undefined : before?.run);
   const loaded = loadFile(file);
   const opened = prepareData.open(folder);
-  const { channels, classes } = opened.dataset;
-  const options: RunOptions = { set: asked.set, channels: channels.length, classes: classes.length, patch: asked.patch, batch: asked.batch, seed: asked.seed, total: asked.steps, epochs: asked.epochs };
+  const options: RunOptions = { set: asked.set, ...wantedOf(opened.dataset), patch: asked.patch, batch: asked.batch, seed: asked.seed, total: asked.steps, epochs: asked.epochs };
   const { training, settings, warnings } = trainingRun(loaded, run, options);
   const use = labelUse(settings, asked.set, opened.dataset);
   const patch = spatial(settings);
@@ -188,7 +187,7 @@ async function planRun(values: Given, folder: string, place: Place, goesOn: bool
   const { asked, run, loaded, options, training, settings, use, patch, dataset, warnings } = describe(values, folder, place);
   const start = settings.start === undefined || goesOn ? undefined : readStart(settings.start, learnedBy(training.graph), settings.patch.length);
   warn(warnings);
-  const data = await prepareData.load(dataset, { ...use, patch, spacing: settings.spacing, ignores: settings.ignores, seed: settings.seed, holdOut: values["hold-out"], fold: values.fold }, before, (text, share) => progress.update(text, share));
+  const data = await prepareData.load(dataset, { ...use, patch, spacing: settings.spacing, ignores: settings.ignores, regional: settings.regional, seed: settings.seed, holdOut: values["hold-out"], fold: values.fold }, before, (text, share) => progress.update(text, share));
   warn(data.warnings);
   const total = Math.round(settings.epochs * settings.steps);
   const length = { total, steps: settings.steps, epochs: total / settings.steps };
@@ -212,8 +211,8 @@ function mergeAsked(values: Given, before: Asked | undefined): Asked {
 }
 
 /** Bytes that all sessions may take together: what was asked for, else what the device has, if it says. */
-function budgetOf({ asked }: Planned, device: Device): number {
-  return asked.memory === undefined ? (device.room ?? Infinity) : bytesAsked(asked.memory);
+function budgetOf({ asked, settings }: Planned, device: Device): number {
+  return (asked.memory === undefined ? settings.memory : bytesAsked(asked.memory)) ?? device.room ?? Infinity;
 }
 
 async function withDevice<T>(values: Given, use: (device: Device) => Promise<T>): Promise<T> {
@@ -245,7 +244,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
     }
     const saveEvery = values["save-every"] ?? settings.steps;
     const meta = { netc: version(), network: settings.network, seed: settings.seed, channels: record.channels, classes: record.classes, patch: record.patch, fingerprint: data.fingerprint };
-    const keeper = validation && new SliceKeeper(record.patch, validation.cases, record.classes);
+    const keeper = validation && new SliceKeeper(record.patch, validation.cases, data.labels);
     const reporter = new Reporter(out, keeper, () => trainer.step);
     const trainer: Trainer = new Trainer({
       session, validation, cases: data.training, sampling: { seed: settings.seed, batch: settings.batch, patch: record.patch, guide: settings.samples.guide },
@@ -262,7 +261,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
     const introduced = introduction(device, plan, session, validation, memory, { compiled, validateEvery, again: made.again });
     if (values.quiet) transcript.keep(introduced);
     else terminal.say(`${introduced}\n`);
-    if (trainer.step >= length.total || trainer.exhausted) {
+    if (trainer.finished) {
       const why = trainer.exhausted ? `${out} has ended at step ${trainer.step}, as nothing got better for ${settings.patience ?? 0} epochs; \`--set stop=none\` goes on` : `${out} has done ${trainer.step} of ${length.total} steps; \`--steps N\` sets a later end`;
       terminal.print(`nothing to do: ${why}`);
       return exit.done;
@@ -274,7 +273,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
     transcript.open(out);
     return await go(trainer, reporter, plan, terminal, progress);
   } catch (thrown) {
-    throw advised(thrown, { patch: settings.patch, batch: settings.batch }, device, (size) => trialPlan(device, plan, size, validateEvery > 0), (text) => progress.update(text));
+    throw advised(thrown, settings, device, (size) => trialPlan(device, plan, size, validateEvery > 0), (text) => progress.update(text));
   } finally {
     validation?.session.destroy();
     session?.destroy();
@@ -303,7 +302,7 @@ async function finalOn(device: Device, out: string, terminal: Terminal, progress
 /** The plans of a run: a step, and a prediction where it validates. */
 function plansOf(device: Device, plan: Planned, validates: boolean): { readonly step: Plan; readonly again: Again; readonly kernels: readonly Kernel[]; readonly watching: Plan | undefined } {
   const { loaded, run, options, settings } = plan;
-  const watching = validates ? compile(inferenceRun(loaded, run, { ...options, patch: settings.patch, batch: settings.batch }).graph, device.profile).plan : undefined;
+  const watching = validates ? compile(inferenceRun(loaded, run, { ...options, patch: settings.patch, batch: settings.batch / settings.accumulate }).graph, device.profile).plan : undefined;
   const left = budgetOf(plan, device) - (watching?.bytes ?? 0);
   if (left <= 0) {
     throw new Fault(diagnostic("N0909", `validation alone takes ${bytesText(watching?.bytes ?? 0)}, more than the memory that is given`, {
@@ -314,14 +313,14 @@ function plansOf(device: Device, plan: Planned, validates: boolean): { readonly 
     const { plan: step, again, kernels } = compileTraining(plan.training, device.profile, left);
     return { step, again, kernels, watching };
   } catch (thrown) {
-    const besides = watching === undefined ? "" : `Validation takes ${bytesText(watching.bytes)} of \`--memory\` besides.`;
+    const besides = watching === undefined ? "" : `Validation takes ${bytesText(watching.bytes)} besides, which \`--memory\` must hold too.`;
     throw thrown instanceof Fault && besides !== "" ? new Fault(...thrown.findings.map((one) => (one.code === "N0909" ? { ...one, facts: [...one.facts, besides] } : one))) : thrown;
   }
 }
 
 /** A step of another size; throws where there is none. */
-function trialPlan(device: Device, plan: Planned, { patch, batch }: Size, validates: boolean): Plan {
-  const { training, settings } = trainingRun(plan.loaded, plan.run, { ...plan.options, patch, batch });
+function trialPlan(device: Device, plan: Planned, { patch, accumulate }: Size, validates: boolean): Plan {
+  const { training, settings } = trainingRun(plan.loaded, plan.run, { ...plan.options, patch, set: { ...plan.options.set, accumulate: String(accumulate) } });
   return plansOf(device, { ...plan, training, settings }, validates).step;
 }
 
@@ -334,7 +333,7 @@ function planRecord(device: Device, { again }: { readonly again: Again }, sessio
 }
 
 async function go(trainer: Trainer, reporter: Reporter, { length, out, samples, coarse, settings }: Planned, terminal: Terminal, progress: Progress): Promise<number> {
-  const interrupt = new Interrupt(process, () => progress.log("stopping after this step; once more leaves at once"), () => process.exit(exit.interrupted));
+  const interrupt = new Interrupt(process, () => progress.log("stopping after this step, or this patch of a validation; once more leaves at once"), () => process.exit(exit.interrupted));
   const started = performance.now();
   let outcome: Outcome;
   try {
@@ -346,11 +345,12 @@ async function go(trainer: Trainer, reporter: Reporter, { length, out, samples, 
   }
   const best = outcome.best === undefined ? "" : `; best pseudo-Dice (running mean) ${outcome.best.score.toFixed(3)} at step ${outcome.best.step}`;
   const took = durationText((performance.now() - started) / 1000);
-  if (outcome.step < length.total && !outcome.exhausted) {
-    terminal.print(`stopped after step ${outcome.step} of ${length.total}${best}\nsaved in ${out}; the same command with \`--resume\` goes on`);
+  if (!outcome.finished) {
+    terminal.print(`stopped after step ${outcome.step} of ${length.total}${outcome.step < length.total ? "" : ", before it was validated"}${best}\nsaved in ${out}; the same command with \`--resume\` goes on`);
     return exit.interrupted;
   }
-  const ended = outcome.step < length.total ? `ended after step ${outcome.step} of ${length.total}, as nothing got better for ${settings.patience ?? 0} epochs` : `trained ${length.total} steps in ${took}`;
+  const how = outcome.step < length.total ? `ended after step ${outcome.step} of ${length.total}, as nothing got better for ${settings.patience ?? 0} epochs` : `trained ${length.total} steps in ${took}`;
+  const ended = `${how}, ${shareText(outcome.waited)} of the steps' time waiting for data`;
   terminal.print(`${ended}${best}\nsaved in ${out}; next: \`netc predict --run ${out} -i IMAGES -o PREDICTIONS${samples.crop !== undefined && coarse === undefined ? " --coarse DIR" : ""}${samples.guide === true ? " --click CASE=i,j,k" : ""}\``);
   return exit.done;
 }
@@ -363,7 +363,7 @@ async function validationOn(device: Device, plan: Plan, { settings, data, before
   const seed = validationSeed(before?.seed ?? settings.seed);
   const session = await Session.create(device, plan);
   const [d = 1, h = 1, w = 1] = settings.patch;
-  return { session, output, cases, classes, sampling: { seed, batch: settings.batch, patch: [d, h, w], guide: settings.samples.guide }, batches: Math.min(50, Math.ceil(every / 5)) };
+  return { session, output, cases, classes, regions: data.regions, sampling: { seed, batch: settings.batch, patch: [d, h, w], guide: settings.samples.guide }, batches: Math.min(50, Math.ceil(every / 5)) };
 }
 
 function recordOf({ loaded, run, settings, samples, coarse, data, length, asked, before, start }: Planned, parameters: number): Omit<RunRecord, "sources"> {
@@ -372,7 +372,7 @@ function recordOf({ loaded, run, settings, samples, coarse, data, length, asked,
   const window = samples.crop === undefined ? spatial({ ...settings, patch: settings.window }) : patch;
   return {
     format: 1, netc: version(), file: loaded.path, run: run ?? settings.name, network: settings.network, asked,
-    channels: data.channels, classes: data.classes, patch, window, overlap: settings.overlap, blend: settings.blend, mirror: settings.mirror, batch: settings.batch, seed: settings.seed,
+    channels: data.channels, classes: data.classes, regions: data.regions, patch, window, overlap: settings.overlap, blend: settings.blend, mirror: settings.mirror, batch: settings.batch, seed: settings.seed,
     total: length.total, steps: settings.steps, parameters,
     start: start === undefined ? before?.start : { how: start.how, from: start.path },
     data: { folder: data.folder, training: data.split.training, heldOut: data.split.heldOut },

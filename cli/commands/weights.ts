@@ -10,7 +10,7 @@ import { UsageError, type Values } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
 import { inferenceRun, loadFile, trainingRun } from "../compile.ts";
 import { noTable, officialEntries, ownNames, tensorsOf } from "../name-table.ts";
-import { copyReader, readRecord, version } from "../run-folder.ts";
+import { copyReader, readRecord, version, wantedOf } from "../run-folder.ts";
 import { graphFor, openTarget, runsOf } from "../target.ts";
 
 const kinds = ["official", "netc"] as const;
@@ -85,7 +85,7 @@ function networkOf(operand: string | undefined, from: string, { set, input }: Va
     const record = readRecord(from);
     const loaded = loadFile(record.file, copyReader(from, record.sources));
     const run = record.run === "" ? undefined : record.run;
-    const options = { set: { ...record.asked.set, ...set }, channels: record.channels.length, classes: record.classes.length, patch: record.patch, batch: record.batch };
+    const options = { set: { ...record.asked.set, ...set }, ...wantedOf(record), patch: record.patch, batch: record.batch };
     const training = trainingRun(loaded, run, { ...options, set: { ...options.set, start: "none" } }).training.graph;
     return { name: record.network, training, predicting: inferenceRun(loaded, run, options).graph, netFiles: loaded.texts.keys() };
   }

@@ -40,7 +40,8 @@ export function graphsOf(wish: Wish, dump: Dump): Graphs {
   }
   const classes = (dump.tensors.get("out.0") ?? dump.tensors.get("eval.out.0"))?.shape[1];
   const run = "run" in loss ? loss.run : written(wish.network, loss.text, dump);
-  const options = { set, batch, channels, patch, classes };
+  // The dump's input is what its network saw.
+  const options = { set: { ...set, augment: "none" }, batch, channels, patch, classes };
   const prepared = prepareTraining(program, run, options);
   const training = demand(prepared.training, prepared.findings);
   const plain = evaluates ? prepareInference(program, run, options) : undefined;

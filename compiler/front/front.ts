@@ -5,6 +5,7 @@ export { type Module } from "./module.ts";
 export { instantiate, type Instance, type Options } from "./instantiate.ts";
 export { prepareInference, prepareTraining, type Prepared, type PreparedGraph, type RunOptions, type RunSettings } from "./training.ts";
 export { type DataSettings, type Setting, type Word } from "./settings.ts";
+export { bytesIn } from "./memory.ts";
 export { runChecks } from "./checks.ts";
 export { check } from "./check.ts";
 export { tree, type Branch } from "./report.ts";

@@ -37,7 +37,8 @@ export function instantiate(program: Program, target: string | Term, options: Op
   const graph = guarded(world, findings, () => {
     const env = newEnv(program.main, world);
     const { layer, span, name } = targetLayer(target, env);
-    const { value, inputs } = build(layer, options.set ?? {}, options.inputs, env, span, program);
+    const inputs = inputsOf(layer, options.inputs, env, span);
+    const value = build(layer, options.set ?? {}, inputs, env, span, program);
     return graphOf(name, world, inputs, outputList(value, env, span));
   });
   findings.push(...world.findings);
@@ -56,16 +57,21 @@ export function targetLayer(target: string | Term, env: Env): { layer: Layer; sp
   });
 }
 
-/** Calls a network on inputs of given shapes. */
-export function build(
-  layer: Layer, set: Readonly<Record<string, string | Value>>, shapes: readonly (readonly number[])[], env: Env, span: Span, program: Program,
-): { value: Value; inputs: readonly Tensor[] } {
-  const ports = layer.item.ports.filter((p) => isTensorPort(p) && p.value === undefined);
+/** The inputs of a network, of given shapes. */
+export function inputsOf(layer: Layer, shapes: readonly (readonly number[])[], env: Env, span: Span): readonly Tensor[] {
+  const ports = openPorts(layer);
   if (ports.length !== shapes.length) {
     throw fault(env, "N0303", `\`${layer.item.name.text}\` has ${ports.length === 1 ? "one input" : `${ports.length} inputs`}, ${shapes.length} shapes are given`, span,
       ports.map((p) => p.name.text).join(", "));
   }
-  const inputs = ports.map((p, i) => source(p.name.text, shapes[i] ?? [], { span: p.span, path: p.name.text }));
+  return ports.map((p, i) => source(p.name.text, shapes[i] ?? [], { span: p.span, path: p.name.text }));
+}
+
+const openPorts = (layer: Layer): Layer["item"]["ports"] => layer.item.ports.filter((p) => isTensorPort(p) && p.value === undefined);
+
+/** Calls a network on its inputs, or on what was made of them. */
+export function build(layer: Layer, set: Readonly<Record<string, string | Value>>, inputs: readonly Tensor[], env: Env, span: Span, program: Program): Value {
+  const ports = openPorts(layer);
   const given: Given[] = inputs.map((tensor, i) => ({
     name: ports[i]?.name.text, value: { kind: "tensor", tensor }, span, term: undefined, env: undefined,
   }));
@@ -73,8 +79,7 @@ export function build(
     const g = setting(layer, name, value, env, span, program);
     if (g) given.push(g);
   }
-  const value = callLayer(layer, given, env, { span, head: { kind: "name", text: layer.item.name.text, span }, as: undefined });
-  return { value, inputs };
+  return callLayer(layer, given, env, { span, head: { kind: "name", text: layer.item.name.text, span }, as: undefined });
 }
 
 /** One `--set name=value`: a parameter of the network, or a dial. */

@@ -2,7 +2,7 @@
 
 import type { Op, Port, Term } from "../../grammar/ast.ts";
 import { apply, dial, real, type Expr } from "../ir/expr.ts";
-import { shapeOf, source, type Tensor, type TrainingGraph, type Update } from "../ir/graph.ts";
+import { shapeOf, source, type Scaling, type Tensor, type TrainingGraph, type Update } from "../ir/graph.ts";
 import { isTensorPort } from "./calls.ts";
 import { fault } from "./env.ts";
 import { evaluate, givenOf, valueOfName } from "./evaluate.ts";
@@ -79,19 +79,40 @@ function tensors(v: Value, env: Env, call: Term): readonly Tensor[] {
   });
 }
 
+/** An op of the standard library as a function from values to its results, for a setting that stands at `term`. */
+function standard(name: string, library: Module["library"], term: Term, env: Env): (...values: readonly Value[]) => readonly Tensor[] {
+  const meaning = library.get(name);
+  if (meaning?.kind !== "item" || meaning.item.kind !== "op") throw fault(env, "N0201", `the standard library has no op \`${name}\``, term.span, "");
+  const { item, module } = meaning;
+  const given = (value: Value): Given => ({ name: undefined, value, span: term.span, term: undefined, env: undefined });
+  return (...values) => tensors(callOp(item, module, values.map(given), env, term.span), env, term);
+}
+
 /** Clipping by the length of the whole gradient, through the std ops `square_norm` and `clip_norm`. */
 export function clipOf(limit: number, library: Module["library"], term: Term, env: Env): NonNullable<TrainingGraph["clip"]> {
-  const find = (name: string): { op: Op; module: Module } => {
-    const meaning = library.get(name);
-    if (meaning?.kind === "item" && meaning.item.kind === "op") return { op: meaning.item, module: meaning.module };
-    throw fault(env, "N0201", `the standard library has no op \`${name}\``, term.span, "");
-  };
-  const given = (value: Value): Given => ({ name: undefined, value, span: term.span, term: undefined, env: undefined });
-  const [square, scaled] = [find("square_norm"), find("clip_norm")];
-  const run = ({ op, module }: { op: Op; module: Module }, values: readonly Value[]): Tensor =>
-    tensors(callOp(op, module, values.map(given), env, term.span), env, term)[0] as Tensor;
+  const square = standard("square_norm", library, term, env);
+  const scaled = standard("clip_norm", library, term, env);
   return {
-    square: (gradient) => run(square, [tensorOf(gradient)]),
-    scaled: (gradient, total) => run(scaled, [tensorOf(gradient), tensorOf(total), float(limit)]),
+    square: (gradient) => square(tensorOf(gradient))[0] as Tensor,
+    scaled: (gradient, total) => scaled(tensorOf(gradient), tensorOf(total), float(limit))[0] as Tensor,
+  };
+}
+
+/** The scale of the loss in half precision, through the std ops `unscaled`, `square_norm`, `unless_lost` and `next_scale`. */
+export function scalingOf(library: Module["library"], term: Term, env: Env): Scaling {
+  const op = (name: string): ((...given: readonly Tensor[]) => readonly Tensor[]) => {
+    const run = standard(name, library, term, env);
+    return (...given) => run(...given.map(tensorOf));
+  };
+  const [unscaled, square, kept, next] = [op("unscaled"), op("square_norm"), op("unless_lost"), op("next_scale")];
+  return {
+    start: 2 ** 16,
+    unscaled: (gradient, scale) => unscaled(gradient, scale)[0] as Tensor,
+    square: (gradient) => square(gradient)[0] as Tensor,
+    kept: (now, after, total) => kept(now, after, total)[0] as Tensor,
+    next: (now, good, total) => {
+      const [scale, counted] = next(now, good, total);
+      return { scale: scale as Tensor, good: counted as Tensor };
+    },
   };
 }

@@ -14,7 +14,7 @@ export interface Program {
 }
 
 /** The files of the standard library; the reader is asked for `std:ops.net` and so on. */
-export const standard: readonly string[] = ["scalar", "ops", "layers", "loss", "optim", "schedule", "metric", "infer"].map((n) => `std:${n}.net`);
+export const standard: readonly string[] = ["scalar", "ops", "layers", "loss", "optim", "schedule", "metric", "infer", "augment"].map((n) => `std:${n}.net`);
 
 /** Reads a text by its path; undefined when there is none. */
 export type Reader = (path: string) => string | undefined;

@@ -61,7 +61,7 @@ function lookInto(item: Item, look: Look): void {
 }
 
 /** Settings whose values are words of their own. */
-const worded: ReadonlySet<string> = new Set(["augment", "start", "stop", "best", "blend", "mirror", "precision", "prepare", "split", "guide", "crop", "drop"]);
+const worded: ReadonlySet<string> = new Set(["start", "stop", "best", "blend", "mirror", "precision", "prepare", "split", "guide", "crop", "drop"]);
 
 const nameOf = (s: Statement): string => (s.kind === "define" && s.target.kind === "one" ? s.target.name.text : "");
 
@@ -172,7 +172,7 @@ function lookIntoRun(run: Run, look: Look): void {
   const outputs = network?.body?.statements.flatMap((s) => (s.kind === "out" ? namesOf(s).map((n) => n.text) : [])) ?? [];
   // What a run is `like` may define names for itself, too.
   const own = look.module.file.items.flatMap((i) => (i.kind === "run" ? i.body.statements.map(nameOf) : []));
-  const inner = inside(look, [...outputs, ...(network?.ports.map((p) => p.name.text) ?? []), "label", "y", ...own]);
+  const inner = inside(look, [...outputs, ...(network?.ports.map((p) => p.name.text) ?? []), "label", "regions", "y", ...own]);
   twice(run.body.statements.flatMap((s) => (s.kind === "turn" ? [] : namesOf(s))), look.findings);
   for (const s of run.body.statements) if (!worded.has(nameOf(s))) term(s.value, inner);
 }

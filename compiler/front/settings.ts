@@ -1,12 +1,12 @@
 // What a `train`, an `infer` or a `data` says, as plain values for the trainer.
 
 import type { Body, Item, Run, Statement, Term } from "../../grammar/ast.ts";
-import type { Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
-import { fault, finding, newEnv } from "./env.ts";
+import { fault, lazy, newEnv, newScope } from "./env.ts";
 import { evaluate } from "./evaluating.ts";
 import { nearest } from "../report/spelling.ts";
 import type { Module } from "./module.ts";
+import { settle } from "./pointwise.ts";
 import { describe, show, type Env, type Value } from "./values.ts";
 import { bare } from "./walk.ts";
 
@@ -28,7 +28,6 @@ export interface DataSettings {
 
 /** The words each setting takes; a setting that is absent takes plain values. */
 const vocabulary: Readonly<Record<string, readonly string[]>> = {
-  augment: ["rotate", "zoom", "mirror", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "shift", "turn"],
   start: ["load", "upkern", "none"],
   stop: ["patience", "none"],
   best: ["validate", "none"],
@@ -43,14 +42,11 @@ const vocabulary: Readonly<Record<string, readonly string[]>> = {
 };
 
 const ofRun: Readonly<Record<Run["mode"], readonly string[]>> = {
-  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror", "target", "guide", "crop", "drop", "spacing"],
-  infer: ["data", "window", "overlap", "blend", "mirror", "batch", "precision", "target", "guide", "crop"],
+  train: ["data", "patch", "batch", "epochs", "steps", "loss", "optimizer", "clip", "seed", "window", "overlap", "augment", "start", "stop", "best", "precision", "blend", "mirror", "target", "guide", "crop", "drop", "spacing", "accumulate", "freeze", "memory"],
+  infer: ["data", "window", "overlap", "blend", "mirror", "batch", "target", "guide", "crop"],
 };
 
 const ofData: readonly string[] = ["images", "labels", "folder", "classes", "channels", "spacing", "prepare", "split"];
-
-/** Settings that are understood but not acted on yet. */
-const notYet: ReadonlySet<string> = new Set(["augment", "precision"]);
 
 /** A statement of a run with the run it stands in; `like` may have brought it from another. */
 export interface Entry {
@@ -110,6 +106,14 @@ function enter(s: Statement, run: Run, open: Open, env: Env): void {
   else throw unknownSetting(text, span, ofRun[run.mode], `\`${run.mode}\` has no setting \`${text}\``, env);
 }
 
+/** The surroundings of a setting, with what the run defines for itself. */
+export function aided(entries: Entries, env: Env): Env {
+  const scope = newScope(env.scope);
+  const made: Env = { ...env, scope };
+  for (const [name, entry] of entries.aids) scope.names.set(name, lazy(name, entry.span, () => settle(evaluate(entry.term, made), name)));
+  return made;
+}
+
 function mentioned(name: string, body: Body, self: Statement): boolean {
   const pattern = new RegExp(`\\b${name}\\b`);
   return body.statements.some((s) => s !== self && pattern.test(s.value.span.file.text.slice(s.value.span.start, s.value.span.end)));
@@ -120,12 +124,6 @@ function unknownSetting(text: string, span: Span, known: readonly string[], head
   return fault(env, "N0803", headline, span, near ? `did you mean \`${near}\`?` : "not known", {
     facts: [`The settings: ${known.join(", ")}.`], edit: near ? { span, text: near } : undefined,
   });
-}
-
-/** Warnings about settings that the trainer does not act on. */
-export function unacted(entries: Entries, env: Env): readonly Diagnostic[] {
-  return [...entries.settings].flatMap(([name, entry]) =>
-    (notYet.has(name) ? [finding(env, "W0801", `\`${name}\` is not acted on yet`, entry.span, "read and checked, then left out")] : []));
 }
 
 /** The value of a setting: words stay words, everything else is evaluated. */
@@ -238,10 +236,22 @@ export function blendSetting(entries: Entries, env: Env): Blend {
   return typeof v === "object" && "name" in v && v.name === "uniform" ? "uniform" : "gaussian";
 }
 
-/** The setting `mirror`, as the axes of a patch of `rank` axes along which windows are mirrored too; none where it is absent. */
-export function mirrorSetting(entries: Entries, rank: number, env: Env): readonly number[] {
+/** How values between definitions are stored. */
+export type Precision = "single" | "half";
+
+/** The setting `precision`; single where it is absent. */
+export function precisionSetting(entries: Entries, env: Env): Precision {
+  const entry = entries.settings.get("precision");
+  if (!entry) return "single";
+  const v = settingOf("precision", entry.term, env);
+  if (typeof v === "object" && "name" in v && v.args.length === 0) return v.name === "half" ? "half" : "single";
+  throw fault(env, "N0804", "`precision` is `half` or `single`", entry.term.span, "");
+}
+
+/** The setting `mirror`, as the axes of a patch of `rank` axes along which windows are mirrored too; undefined where it is absent. */
+export function mirrorSetting(entries: Entries, rank: number, env: Env): readonly number[] | undefined {
   const entry = entries.settings.get("mirror");
-  if (!entry) return [];
+  if (!entry) return undefined;
   const v = settingOf("mirror", entry.term, env);
   const every = Array.from({ length: rank }, (_, axis) => axis);
   if (Array.isArray(v) && v.every((axis) => typeof axis === "number" && every.includes(axis)) && new Set(v).size === v.length) return every.filter((axis) => v.includes(axis));

@@ -4,29 +4,34 @@ import type { Run } from "../../grammar/ast.ts";
 import { asReal } from "../ir/expr.ts";
 import { define, shapeOf, source, type Graph, type Output, type Tensor, type TrainingGraph } from "../ir/graph.ts";
 import { diagnostic, Fault, type Diagnostic } from "../report/diagnostic.ts";
+import { augmentationOf } from "./augment.ts";
 import { demandAlong } from "./dials.ts";
-import { fault, finding, lazy, newEnv, newScope, within } from "./env.ts";
+import { fault, finding, newEnv, within } from "./env.ts";
 import { newWorld } from "./world.ts";
 import { evaluate } from "./evaluating.ts";
 import { distinct, guarded, parseTerm } from "./guard.ts";
-import { build, graphOf, outputList, targetLayer } from "./instantiate.ts";
+import { build, graphOf, inputsOf, outputList, targetLayer } from "./instantiate.ts";
 import { nearest } from "../report/spelling.ts";
-import { clipOf, optimizerOf } from "./optimizer.ts";
+import { clipOf, optimizerOf, scalingOf } from "./optimizer.ts";
 import { settle } from "./pointwise.ts";
 import { find } from "./module.ts";
 import { type Program } from "./program.ts";
 import {
-  blendSetting, dataOf, entriesOf, mirrorSetting, numberSetting, patienceSetting, settingOf, sizeSetting, spacingSetting, startSetting, unacted, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Setting, type SpacingSetting, type Start,
+  aided, blendSetting, dataOf, entriesOf, mirrorSetting, numberSetting, patienceSetting, precisionSetting, sizeSetting, spacingSetting, startSetting, validationSetting, wholeSetting, type Blend, type DataSettings, type Entries, type Entry, type Precision, type SpacingSetting, type Start,
 } from "./settings.ts";
+import { frozenIn } from "./freeze.ts";
+import { memorySetting } from "./memory.ts";
 import { sharesOf } from "./shares.ts";
 import { sampleSettings, type SampleSettings } from "./samples.ts";
-import { describe, realOf, showShape, tensorOf, whole, type Env, type Layer, type Value, type World } from "./values.ts";
+import { describe, list, realOf, showShape, tensorOf, whole, wholes, type Env, type Layer, type Value, type World } from "./values.ts";
 
 /** What the command line and the data say about a run; it overrules the text. */
 export interface RunOptions {
   readonly set?: Readonly<Record<string, string | Value>>;
   readonly channels?: number | undefined;
   readonly classes?: number | undefined;
+  /** Labels of each region, where the data's targets are regions: a network has as many classes. */
+  readonly regions?: readonly (readonly number[])[] | undefined;
   readonly patch?: readonly number[] | undefined;
   readonly batch?: number | undefined;
   readonly epochs?: number | undefined;
@@ -48,7 +53,10 @@ export interface RunSettings {
   readonly channels: number;
   readonly classes: number;
   readonly patch: readonly number[];
+  /** Patches of a step. */
   readonly batch: number;
+  /** Parts in which a step works through its batch, one after the other. */
+  readonly accumulate: number;
   readonly epochs: number;
   readonly steps: number;
   readonly seed: number;
@@ -65,14 +73,18 @@ export interface RunSettings {
   readonly spacing: SpacingSetting;
   /** Whether the loss says what becomes of voxels without annotation: it uses something with `ignore` in its name. */
   readonly ignores: boolean;
+  /** Whether the loss is one of regions, of which the background is none: it uses the name `regions`. */
+  readonly regional: boolean;
   /** Whose weights the run begins with; undefined for random ones. */
   readonly start: Start | undefined;
   /** Epochs without a better score after which the run ends; undefined for never. */
   readonly patience: number | undefined;
   /** Epochs between validations; undefined for one after each. */
   readonly validateEvery: number | undefined;
-  /** Settings that are read and checked but not acted on. */
-  readonly others: Readonly<Record<string, Setting>>;
+  /** Bytes that training and validation may take together; undefined where the text does not say. */
+  readonly memory: number | undefined;
+  /** How a training step stores the values in between. */
+  readonly precision: Precision;
 }
 
 export interface Prepared {
@@ -93,9 +105,9 @@ export function prepareTraining(program: Program, runName: string | Run | undefi
   const findings: Diagnostic[] = [];
   const made = guarded(world, findings, () => {
     const run = typeof runName === "object" ? runName : runOf(program, runName, ["train"]);
-    const scene = open(run, program, world, options, findings);
+    const scene = open(run, program, world, options);
     for (const [name, entry] of scene.entries.dials) turn(name, entry, scene);
-    return trainingOf(scene, world, program, findings);
+    return trainingOf(scene, world, program, options, findings);
   });
   findings.push(...world.findings);
   return { training: made?.training, settings: made?.settings, findings: distinct(findings) };
@@ -107,10 +119,11 @@ export function prepareInference(program: Program, runName: string | Run | undef
   const findings: Diagnostic[] = [];
   const made = guarded(world, findings, () => {
     const run = typeof runName === "object" ? runName : runOf(program, runName, ["train", "infer"]);
-    const scene = open(run, program, world, options, findings);
+    const scene = open(run, program, world, options);
     const { settings } = scene;
     const size = run.mode === "infer" ? settings.window : settings.patch;
-    const { value, inputs } = network(scene, world, program, size);
+    const inputs = inputsOf(scene.layer, [[settings.batch, settings.channels, ...size]], scene.env, run.target.span);
+    const value = network(scene, world, program, inputs);
     const outputs = outputList(value, scene.env, run.target.span);
     const wanted = options.shares === undefined ? outputs : sharesOf(outputs, { batch: settings.batch, classes: options.shares, size }, { ...scene.env, world }, run.target.span);
     return { graph: graphOf(settings.network, world, inputs, wanted), settings };
@@ -140,12 +153,11 @@ interface Scene {
   readonly set: Readonly<Record<string, string | Value>>;
 }
 
-const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "blend", "mirror", "start", "stop", "best", "loss", "optimizer", "target", "spacing"]);
+const settingNames: ReadonlySet<string> = new Set(["patch", "batch", "epochs", "steps", "seed", "clip", "window", "overlap", "blend", "mirror", "start", "stop", "best", "loss", "optimizer", "target", "spacing", "accumulate", "freeze", "memory", "augment", "precision"]);
 
-function open(run: Run, program: Program, world: World, options: RunOptions, findings: Diagnostic[]): Scene {
+function open(run: Run, program: Program, world: World, options: RunOptions): Scene {
   const env = newEnv(program.main, world);
   const written = entriesOf(run, program.main, env);
-  findings.push(...unacted(written, env));
   const { entries, set } = overridden(written, options.set ?? {}, run);
   const { layer, name } = targetLayer(run.target, env);
   const dataEntry = entries.settings.get("data");
@@ -167,12 +179,14 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
   // A single target is told from the background.
   const classes = wholeOf(set["classes"], env) ?? (samples.target === undefined ? options.classes : 2);
   const steps = options.steps ?? wholeSetting(entries, "steps", 250, env);
+  const regional = lossMentions(/\bregions\b/, entries);
   const settings: RunSettings = {
     name: run.name?.text ?? "", network: name, data,
     channels: (options.channels ?? channelsOf(data) ?? 1) + (samples.guide ? 1 : 0),
-    classes: classesOf(layer, { ...options, classes }, data, env, run),
+    classes: classesOf(layer, { ...options, classes }, data, regional, env, run),
     patch: size, window,
     batch: options.batch ?? wholeSetting(entries, "batch", run.mode === "train" ? 2 : 1, env),
+    accumulate: wholeSetting(entries, "accumulate", 1, env),
     epochs: options.epochs ?? (options.total === undefined ? wholeSetting(entries, "epochs", 1000, env) : options.total / steps),
     steps,
     seed: options.seed ?? wholeSetting(entries, "seed", 0, env),
@@ -180,21 +194,29 @@ function open(run: Run, program: Program, world: World, options: RunOptions, fin
     optimizer: undefined,
     overlap: overlapOf(saying("overlap"), env),
     blend: blendSetting(saying("blend"), env),
-    mirror: mirrorSetting(saying("mirror"), size.length, env),
+    mirror: mirrorSetting(saying("mirror"), size.length, env) ?? mirroredIn(entries, size, env),
     samples,
     spacing: spacingSetting(entries, env),
-    ignores: [entries.settings.get("loss"), ...entries.aids.values()].some((entry) => entry !== undefined && /ignore/.test(textOf(entry))),
+    ignores: lossMentions(/ignore/, entries),
+    regional,
     start: startSetting(entries, env),
     patience: patienceSetting(entries, env),
     validateEvery: validationSetting(entries, env),
-    others: Object.fromEntries(["augment", "precision"].flatMap((k) => {
-      const entry = entries.settings.get(k);
-      return entry ? [[k, settingOf(k, entry.term, env)]] : [];
-    })),
+    memory: memorySetting(entries, env),
+    precision: precisionSetting(entries, env),
   };
   world.dials.set("epochs", { name: "epochs", value: settings.epochs });
   world.dials.set("steps", { name: "steps", value: settings.steps });
   return { run, env, entries, layer, settings, set };
+}
+
+/** Axes along which training mirrors: so prediction does, where nothing else is said. */
+function mirroredIn(entries: Entries, size: readonly number[], env: Env): readonly number[] {
+  return augmentationOf(entries, { patch: [1, 1, ...size], guide: false }, { ...env, world: newWorld(false) }).mirrored;
+}
+
+function lossMentions(what: RegExp, { settings, aids }: Entries): boolean {
+  return [settings.get("loss"), ...aids.values()].some((entry) => entry !== undefined && what.test(textOf(entry)));
 }
 
 function textOf({ term: { span } }: Entry): string {
@@ -249,8 +271,10 @@ function wholeOf(given: string | Value | undefined, env: Env): number | undefine
   return v?.kind === "int" ? v.value : undefined;
 }
 
-function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undefined, env: Env, run: Run): number {
-  const asked = options.classes ?? (data && data.classes.length > 0 ? data.classes.length : undefined);
+function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undefined, regional: boolean, env: Env, run: Run): number {
+  const named = options.classes ?? (data && data.classes.length > 0 ? data.classes.length : undefined);
+  // The background is no region.
+  const asked = named === undefined || !regional || options.regions !== undefined ? named : named - 1;
   const own = layer.given.find((g) => g.name === "classes");
   const has = own?.value.kind === "int" ? own.value.value : undefined;
   if (!layer.item.ports.some((p) => p.name.text === "classes")) return asked ?? has ?? 2;
@@ -269,11 +293,11 @@ function classesOf(layer: Layer, options: RunOptions, data: DataSettings | undef
   return has ?? asked ?? 2;
 }
 
-function network(scene: Scene, world: World, program: Program, size: readonly number[]): { value: Value; inputs: readonly Tensor[] } {
+function network(scene: Scene, world: World, program: Program, inputs: readonly Tensor[]): Value {
   const { layer, settings, env, run } = scene;
   const named = layer.given.some((g) => g.name === "classes") || !layer.item.ports.some((p) => p.name.text === "classes");
   const set = named || "classes" in scene.set ? scene.set : { ...scene.set, classes: whole(settings.classes) };
-  return build(layer, set, [[settings.batch, settings.channels, ...size]], { ...env, world }, run.target.span, program);
+  return build(layer, set, inputs, { ...env, world }, run.target.span, program);
 }
 
 /** `dial temperature = …` in a run: the dial becomes that expression. */
@@ -288,27 +312,44 @@ function turn(name: string, entry: Entry, { env, settings }: Scene): void {
   env.world.turned.set(name, e);
 }
 
-function trainingOf(scene: Scene, world: World, program: Program, findings: Diagnostic[]): { training: TrainingGraph; settings: RunSettings } {
+function trainingOf(scene: Scene, world: World, program: Program, options: RunOptions, findings: Diagnostic[]): { training: TrainingGraph; settings: RunSettings } {
   const { run, entries, settings } = scene;
-  const { value, inputs } = network(scene, world, program, settings.patch);
-  const label = source("label", [settings.batch, 1, ...settings.patch], { span: run.target.span, path: "label" });
-  const env = lossEnv(scene, value, inputs, label);
+  const batch = partOf(scene);
+  const { span } = run.target;
+  const seen = { patch: [batch, settings.channels, ...settings.patch], guide: settings.samples.guide };
+  const augmentation = augmentationOf(entries, seen, scene.env);
+  const inputs = inputsOf(scene.layer, [[batch, settings.channels, ...augmentation.load]], scene.env, span);
+  const label = source("label", [batch, 1, ...augmentation.load], { span, path: "label" });
+  const shown = inputs.slice(0, 1).map((image) => augmentation.apply(image, label));
+  const value = network(scene, world, program, shown.map((one) => one.image));
+  const names = [...inputs.map((t) => t.name), "label"];
+  const env = lossEnv(scene, options.regions ?? eachClass(settings.classes), value, shown.flatMap((one) => [one.image, one.label]).map((t, i) => [names[i] ?? "", t]));
   const need = (name: string): Entry => entries.settings.get(name) ?? missing(name, scene);
   const loss = lossOf(need("loss"), env);
   const term = need("optimizer").term;
   const optimizer = optimizerOf(term, env);
   const clipTerm = entries.settings.get("clip")?.term;
   const clip = settings.clip === undefined || !clipTerm ? undefined : clipOf(settings.clip, program.main.library, clipTerm, env);
+  const scaling = settings.precision === "half" ? scalingOf(program.main.library, term, env) : undefined;
   // Tried once, so that mistakes show now and every dial it reads is known.
   const tried = source("w", [1], { span: term.span, path: "w" });
   optimizer.update(tried, tried);
   const rate = optimizer.rate && define("rate", [], asReal(optimizer.rate), { span: term.span, path: "rate" });
   const dials = [...world.turned].map(([name, value]): Output => ({ name: `dial/${name}`, tensor: define(`dial/${name}`, [], asReal(value), { span: scene.entries.dials.get(name)?.span ?? run.target.span, path: `dial/${name}` }) }));
   const outputs: Output[] = [{ name: "loss", tensor: loss }, ...(rate ? [{ name: "rate", tensor: rate }] : []), ...dials];
-  const graph = graphOf(settings.network, world, [...inputs, label], outputs);
+  const { graph, learned } = frozenIn(graphOf(settings.network, world, [...inputs, label], outputs), entries, env);
   findings.push(...idleDials(graph, scene));
   const heads = outputList(value, scene.env, run.target.span);
-  return { training: { graph, heads, loss, update: optimizer.update, clip }, settings: { ...settings, optimizer: optimizer.name } };
+  return { training: { graph, heads, loss, learned, parts: settings.accumulate, update: optimizer.update, clip, scaling }, settings: { ...settings, optimizer: optimizer.name } };
+}
+
+/** Patches of one part of a step; N0804 where the parts are not equal. */
+function partOf({ settings: { batch, accumulate }, entries, env, run }: Scene): number {
+  if (batch % accumulate === 0) return batch / accumulate;
+  const span = entries.settings.get("accumulate")?.term.span ?? run.target.span;
+  throw fault(env, "N0804", `a batch of ${batch} does not come in ${accumulate} equal parts`, span, "`batch` is all that a step sees; `accumulate` divides it", {
+    hint: `\`batch = ${accumulate * Math.ceil(batch / accumulate)}\``,
+  });
 }
 
 function missing(name: string, { env, run }: Scene): never {
@@ -317,16 +358,18 @@ function missing(name: string, { env, run }: Scene): never {
   });
 }
 
-/** Where the loss is evaluated: outputs, inputs and the label by name, then what the run defines for itself. */
-function lossEnv(scene: Scene, value: Value, inputs: readonly Tensor[], label: Tensor): Env {
+/** Where no regions are declared, every class but the background is one. */
+function eachClass(classes: number): readonly (readonly number[])[] {
+  return Array.from({ length: classes }, (_, n) => [n + 1]);
+}
+
+/** Where the loss is evaluated: outputs, inputs, the label and `regions` by name, then what the run defines for itself. */
+function lossEnv(scene: Scene, regions: readonly (readonly number[])[], value: Value, inputs: readonly (readonly [string, Tensor])[]): Env {
   const { env, run, entries } = scene;
   const outputs = value.kind === "net" ? [...value.outputs] : [["y", value] as const];
-  const names: (readonly [string, Value])[] = [...inputs.map((t) => [t.name, tensorOf(t)] as const), ["label", tensorOf(label)], ...outputs];
+  const names: (readonly [string, Value])[] = [["regions", list(regions.map(wholes))], ...inputs.map(([name, t]) => [name, tensorOf(t)] as const), ...outputs];
   const inner = within({ ...env, place: { ...env.place, path: "loss", body: "loss" } }, names, run.target.span);
-  const scope = newScope(inner.scope);
-  const made: Env = { ...inner, scope };
-  for (const [name, entry] of entries.aids) scope.names.set(name, lazy(name, entry.span, () => settle(evaluate(entry.term, made), name)));
-  return made;
+  return aided(entries, inner);
 }
 
 function lossOf(entry: Entry, env: Env): Tensor {

@@ -1,6 +1,7 @@
 // Whole-number expressions as sums of multiples of atoms, the form in which indices are compared and solved.
 
 import { apply, index, int, type Axis, type Expr } from "./expr.ts";
+import { Notes } from "./notes.ts";
 
 /** `constant + Σ coefficient · atom`. An atom is an expression that is not itself such a sum. */
 export interface Affine {
@@ -8,7 +9,7 @@ export interface Affine {
   readonly terms: ReadonlyMap<Expr, number>;
 }
 
-const cache = new WeakMap<Expr, Affine>();
+const cache = new Notes<Affine>();
 
 /** The sum that an int expression is. Multiplication by anything but a number makes an atom. */
 export function affine(e: Expr): Affine {

@@ -2,6 +2,7 @@
 
 import { invariant } from "../report/diagnostic.ts";
 import type { Tensor } from "./graph.ts";
+import { Interned, stirred } from "./interning.ts";
 
 /** A loop index `0 ..< extent`. Identity is the object; the name is for people. */
 export interface Axis {
@@ -25,13 +26,13 @@ export interface Dial {
 /**
  * Scalar functions. `idiv` and `imod` floor (as the language does); `div` is real division;
  * `real` turns an int into a real; `floor`, `round` (halves to even) and `trunc` turn a real into an int; `hold` is the
- * identity whose derivative is zero; `binade` is the power of two at or below a positive real; `widen` cuts a real to a wide whole number, `real` brings it back;
+ * identity whose derivative is zero; `half` is what a real becomes when it is stored as a half; `binade` is the power of two at or below a positive real; `widen` cuts a real to a wide whole number, `real` brings it back;
  * `select(test, then, otherwise)`.
  */
 export type Primitive =
   | "add" | "sub" | "mul" | "div" | "idiv" | "imod" | "neg" | "min" | "max" | "abs" | "pow"
   | "exp" | "log" | "sqrt" | "rsqrt" | "erf" | "sin" | "cos" | "tanh"
-  | "floor" | "round" | "trunc" | "widen" | "binade" | "real" | "hold" | "select"
+  | "floor" | "round" | "trunc" | "widen" | "binade" | "half" | "real" | "hold" | "select"
   | "eq" | "ne" | "lt" | "le" | "and" | "or" | "not";
 
 interface Common {
@@ -60,37 +61,59 @@ export type Reduce = Extract<Expr, { kind: "reduce" }>;
 export type Apply = Extract<Expr, { kind: "apply" }>;
 
 let nextId = 1;
-const table = new Map<string, Expr>();
+const table = new Interned();
 const none: ReadonlySet<Axis> = new Set();
+const noParts: readonly Expr[] = [];
 
 export function makeAxis(name: string, extent: number): Axis {
   return { name, extent, id: nextId++ };
 }
 
-function intern<K extends Expr["kind"]>(key: string, make: () => Omit<Extract<Expr, { kind: K }>, "id">): Expr {
-  const found = table.get(key);
-  if (found) return found;
-  const fresh = { id: nextId++, ...make() } as unknown as Expr;
-  table.set(key, fresh);
+type Shape<K extends Expr["kind"]> = Omit<Extract<Expr, { kind: K }>, "id">;
+
+function added<K extends Expr["kind"]>(hash: number, shape: Shape<K>): Expr {
+  const fresh = { id: nextId++, ...shape } as unknown as Expr;
+  table.add(hash, fresh);
   return fresh;
 }
 
+/** A kind or a name as a number; names that share it are told apart by comparing. */
+const code = (name: string): number => name.charCodeAt(0) * 8191 + name.charCodeAt(name.length - 1) * 127 + name.length;
+
+function hashOf(kind: Expr["kind"], head: number, parts: readonly Expr[]): number {
+  let hash = stirred(code(kind), head);
+  for (const p of parts) hash = stirred(hash, p.id);
+  return hash;
+}
+
+/** Unions found so far, so that equal ones are mostly one set; the order of their axes is that in which they come. */
+const unions = new Map<ReadonlySet<Axis>, Map<ReadonlySet<Axis>, ReadonlySet<Axis>>>();
+
 function union(parts: readonly Expr[]): ReadonlySet<Axis> {
-  let only: ReadonlySet<Axis> = none;
-  let all: Set<Axis> | undefined;
-  for (const p of parts) {
-    if (p.free.size === 0 || p.free === only) continue;
-    if (only.size === 0) only = p.free;
-    else {
-      all ??= new Set(only);
-      for (const a of p.free) all.add(a);
-    }
+  let all = none;
+  for (const { free } of parts) {
+    if (free.size === 0 || free === all) continue;
+    all = all.size === 0 ? free : both(all, free);
   }
-  return all ?? only;
+  return all;
+}
+
+function both(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): ReadonlySet<Axis> {
+  let known = unions.get(a);
+  if (!known) unions.set(a, known = new Map());
+  let made = known.get(b);
+  if (!made) {
+    const larger = new Set(a);
+    for (const axis of b) larger.add(axis);
+    made = larger.size === a.size ? a : larger;
+    known.set(b, made);
+  }
+  return made;
 }
 
 export function number(value: number, type: Type): Expr {
-  return intern<"number">(`n${Object.is(value, -0) ? 0 : value}${type}`, () => ({ kind: "number", value, type, free: none }));
+  const hash = hashOf("number", stirred(code(type), value * 65537.25), noParts);
+  return table.find(hash, "number", value, type, noParts) ?? added<"number">(hash, { kind: "number", value, type, free: none });
 }
 export const int = (value: number): Expr => number(value, "int");
 export const real = (value: number): Expr => number(value, "real");
@@ -99,23 +122,25 @@ export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 /** The index that runs along an axis; along an axis of one point it is 0. */
 export function index(axis: Axis): Expr {
   if (axis.extent === 1) return int(0);
-  return intern<"axis">(`x${axis.id}`, () => ({ kind: "axis", axis, type: "int", free: new Set([axis]) }));
+  const hash = hashOf("axis", axis.id, noParts);
+  return table.find(hash, "axis", axis, undefined, noParts) ?? added<"axis">(hash, { kind: "axis", axis, type: "int", free: new Set([axis]) });
 }
 
 /** Element `at` (one int per axis) of a tensor. */
 export function read(tensor: Tensor, at: readonly Expr[], outside: Outside = "never"): Expr {
   invariant(at.length === tensor.axes.length, () => `${tensor.name} has ${tensor.axes.length} axes, read with ${at.length}`);
-  return intern<"read">(`r${tensor.id},${outside},${at.map((e) => e.id).join()}`, () => ({
-    kind: "read", tensor, at, outside, type: tensor.type, free: union(at),
-  }));
+  const hash = hashOf("read", stirred(tensor.id, code(outside)), at);
+  return table.find(hash, "read", tensor, outside, at) ?? added<"read">(hash, { kind: "read", tensor, at, outside, type: tensor.type, free: union(at) });
 }
 
 export function dial(d: Dial): Expr {
-  return intern<"dial">(`d${d.name}=${d.value}`, () => ({ kind: "dial", dial: d, type: "real", free: none }));
+  const hash = hashOf("dial", code(d.name), noParts);
+  return table.find(hash, "dial", d.name, d.value, noParts) ?? added<"dial">(hash, { kind: "dial", dial: d, type: "real", free: none });
 }
 
 export function draw(site: number, at: Expr): Expr {
-  return intern<"draw">(`w${site},${at.id}`, () => ({ kind: "draw", site, at, type: "real", free: at.free }));
+  const hash = hashOf("draw", site, [at]);
+  return table.find(hash, "draw", site, undefined, [at]) ?? added<"draw">(hash, { kind: "draw", site, at, type: "real", free: at.free });
 }
 
 /** A reduction of `body` over the points of `over` that satisfy all of `where`. */
@@ -127,11 +152,13 @@ export function reduce(by: "sum" | "max" | "min" | "prod", along: readonly Axis[
     if (where.length === 0) return body;
     return apply("select", where.reduce((a, b) => apply("and", a, b)), body, number(reduceIdentity(by), body.type));
   }
-  return intern<"reduce">(`s${by},${over.map((a) => a.id).join()};${where.map((e) => e.id).join()};${body.id}`, () => {
-    const free = new Set(union([...where, body]));
-    for (const a of over) free.delete(a);
-    return { kind: "reduce", by, over, where, body, type: body.type, free };
-  });
+  const parts = [...where, body];
+  const hash = over.reduce((h, a) => stirred(h, a.id), hashOf("reduce", code(by), parts));
+  const known = table.find(hash, "reduce", by, over, parts);
+  if (known) return known;
+  const free = new Set(union(parts));
+  for (const a of over) free.delete(a);
+  return added<"reduce">(hash, { kind: "reduce", by, over, where, body, type: body.type, free });
 }
 
 /** The conditions that together make this one; none for `true`. */
@@ -152,12 +179,11 @@ export function apply(fn: Primitive, ...given: readonly Expr[]): Expr {
 }
 
 function raw(fn: Primitive, args: readonly Expr[]): Expr {
-  return intern<"apply">(`a${fn},${args.map((e) => e.id).join()}`, () => ({
-    kind: "apply", fn, args, type: resultType(fn, args), free: union(args),
-  }));
+  const hash = hashOf("apply", code(fn), args);
+  return table.find(hash, "apply", fn, undefined, args) ?? added<"apply">(hash, { kind: "apply", fn, args, type: resultType(fn, args), free: union(args) });
 }
 
-const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "pow"]);
+const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "half", "pow"]);
 
 /** An int as a real; a real as it is. */
 export function asReal(e: Expr): Expr {
@@ -240,6 +266,14 @@ export function binade(x: number): number {
   return power * 2 <= x ? power * 2 : power;
 }
 
+/** The nearest number with 11 digits and an exponent from -14 to 15, as f16 has them, ties to even; beyond 65504 it has no bound. */
+export function nearestHalf(x: number): number {
+  if (!Number.isFinite(x) || x === 0) return x;
+  const step = Math.max(binade(Math.abs(x)), 2 ** -14) * 2 ** -10;
+  const rounded = roundEven(x / step) * step;
+  return Math.abs(rounded) < 65536 ? rounded : Math.sign(x) * Infinity;
+}
+
 /** Halves to even. */
 export function roundEven(x: number): number {
   const down = Math.floor(x);
@@ -274,6 +308,7 @@ export function evaluate(fn: Primitive, v: readonly number[]): number {
     case "round": return roundEven(a);
     case "trunc": case "widen": return Math.trunc(a);
     case "binade": return binade(a);
+    case "half": return nearestHalf(a);
     case "real": case "hold": return a;
     case "select": return a ? b : c;
     case "eq": return a === b ? 1 : 0;

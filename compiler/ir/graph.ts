@@ -18,6 +18,8 @@ export interface Tensor {
   readonly type: Type;
   readonly body: Expr | undefined;
   readonly origin: Origin;
+  /** Whether its elements, reals, lie in memory as halves (f16). Arithmetic never is in halves. */
+  readonly half: boolean;
 }
 
 let nextTensor = 1;
@@ -25,12 +27,12 @@ let nextTensor = 1;
 /** A tensor without a body: an input, a weight or a state. */
 export function source(name: string, shape: readonly number[], origin: Origin, type: Type = "real"): Tensor {
   const axes = shape.map((extent, i) => makeAxis(`i${i}`, extent));
-  return { id: nextTensor++, name, axes, type, body: undefined, origin };
+  return { id: nextTensor++, name, axes, type, body: undefined, origin, half: false };
 }
 
 /** A tensor defined by a body over its own axes. */
-export function define(name: string, axes: readonly Axis[], body: Expr, origin: Origin): Tensor {
-  return { id: nextTensor++, name, axes, type: body.type, body, origin };
+export function define(name: string, axes: readonly Axis[], body: Expr, origin: Origin, half = false): Tensor {
+  return { id: nextTensor++, name, axes, type: body.type, body, origin, half };
 }
 
 export const shapeOf = (t: Tensor): readonly number[] => t.axes.map((a) => a.extent);
@@ -72,6 +74,21 @@ export interface Update {
 }
 
 /**
+ * How a step works in half precision: values in between lie in memory as halves, and the loss is multiplied by a scale, a memory
+ * of the step, so that small gradients keep their digits. `good` counts steps since the scale changed, `total` is the sum of
+ * the squares of the whole gradient, by which a lost one shows. Gradients are flat; all else are scalars.
+ */
+export interface Scaling {
+  /** The scale of the first step. */
+  readonly start: number;
+  readonly unscaled: (gradient: Tensor, scale: Tensor) => Tensor;
+  readonly square: (gradient: Tensor) => Tensor;
+  /** What replaces a flat value, which stays as it is where the gradient was lost. */
+  readonly kept: (now: Tensor, next: Tensor, total: Tensor) => Tensor;
+  readonly next: (scale: Tensor, good: Tensor, total: Tensor) => { readonly scale: Tensor; readonly good: Tensor };
+}
+
+/**
  * A network with its loss, and the optimiser as the language states it. `clip` undefined means no clipping;
  * `square` gives the sum of squares of a flat gradient as a scalar tensor, `scaled` the gradient clipped by the total of those.
  */
@@ -81,6 +98,12 @@ export interface TrainingGraph {
   /** What the network itself gives, all its heads. */
   readonly heads: readonly Output[];
   readonly loss: Tensor;
+  /** The weights that a step changes: all but the frozen ones. */
+  readonly learned: readonly Weight[];
+  /** Of how many batches of the graph's size the gradients are averaged before the weights change. */
+  readonly parts: number;
   readonly update: (weights: Tensor, gradient: Tensor) => Update;
   readonly clip: { readonly square: (gradient: Tensor) => Tensor; readonly scaled: (gradient: Tensor, total: Tensor) => Tensor } | undefined;
+  /** Undefined for single precision. */
+  readonly scaling: Scaling | undefined;
 }

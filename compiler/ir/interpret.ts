@@ -2,7 +2,7 @@
 
 import { invariant } from "../report/diagnostic.ts";
 import { drawValue } from "./draw.ts";
-import { binade, erf, evaluate, reduceIdentity, roundEven, type Axis, type Expr, type Primitive } from "./expr.ts";
+import { binade, erf, evaluate, nearestHalf, reduceIdentity, roundEven, type Axis, type Expr, type Primitive } from "./expr.ts";
 import { shapeOf, sizeOf, type Tensor } from "./graph.ts";
 
 export interface Surroundings {
@@ -42,6 +42,7 @@ interface Support {
   readonly erf: (x: number) => number;
   readonly round: (x: number) => number;
   readonly binade: (x: number) => number;
+  readonly half: (x: number) => number;
   readonly call: (fn: Primitive, v: number[]) => number;
   readonly dial: (name: string, otherwise: number) => number;
   readonly draw: (site: number, at: number) => number;
@@ -52,6 +53,7 @@ function support(s: Surroundings): Support {
     erf,
     round: roundEven,
     binade,
+    half: nearestHalf,
     call: evaluate,
     dial: (name, otherwise) => s.dials?.[name] ?? otherwise,
     draw: (site, at) => drawValue(s.seed ?? 0, s.step ?? 0, site, at),
@@ -148,7 +150,7 @@ function applyText(fn: Primitive, v: readonly string[]): string {
     case "imod": return `${a} - Math.floor(${a} / ${b}) * ${b}`;
     case "neg": return `-${a}`;
     case "erf": return `s.erf(${a})`;
-    case "round": case "binade": return `s.${fn}(${a})`;
+    case "round": case "binade": case "half": return `s.${fn}(${a})`;
     case "select": return `${a} ? ${b} : ${c}`;
     case "eq": return `${a} === ${b}`;
     case "ne": return `${a} !== ${b}`;

@@ -2,6 +2,7 @@
 
 import { affine } from "./affine.ts";
 import type { Expr } from "./expr.ts";
+import { Notes } from "./notes.ts";
 
 /** Both ends belong to it. */
 export interface Interval {
@@ -10,7 +11,7 @@ export interface Interval {
 }
 
 const unknown: Interval = { low: -Infinity, high: Infinity };
-const cache = new WeakMap<Expr, Interval>();
+const cache = new Notes<Interval>();
 
 /** A sound range, not always the smallest one: `[-∞, ∞]` for what depends on data. */
 export function interval(e: Expr): Interval {

@@ -4,23 +4,25 @@ import { affine, build, combine, scaled, without } from "./affine.ts";
 import type { Axis, Expr } from "./expr.ts";
 import { readsOf } from "./rewrite.ts";
 
-/** `axis == at`, where `at` depends on data and on axes of the sum alone. */
+/** `axis == at`, where `at` depends on data that differ from term to term. */
 export interface Landing {
   readonly axis: Axis;
   readonly at: Expr;
 }
 
-/** Reads an equation in the `where` of a sum over `over` as a landing, where it is one. */
+/** Reads an equation in the `where` of a sum over `over` as a landing of its terms along an axis of the result, where it is one. */
 export function landing(equation: Expr, over: ReadonlySet<Axis>): Landing | undefined {
   if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int") return undefined;
   const [l, r] = equation.args as [Expr, Expr];
   const sum = combine(affine(l), affine(r), -1);
-  const isInside = (e: Expr): boolean => [...e.free].every((a) => over.has(a));
-  const outside = [...sum.terms].filter(([atom]) => !isInside(atom));
+  const atoms = [...sum.terms.keys()];
+  const differs = atoms.some((atom) => readsOf(atom).length > 0 && [...atom.free].some((a) => over.has(a)));
+  const outside = atoms.filter((atom) => atom.kind === "axis" && !over.has(atom.axis));
   const [only] = outside;
-  if (!only || outside.length > 1 || only[0].kind !== "axis" || Math.abs(only[1]) !== 1) return undefined;
-  const at = build(scaled(without(sum, only[0]), -only[1]));
-  return readsOf(at).length > 0 && at.free.size > 0 ? { axis: (only[0] as Extract<Expr, { kind: "axis" }>).axis, at } : undefined;
+  if (!differs || only?.kind !== "axis" || outside.length > 1 || Math.abs(sum.terms.get(only) ?? 0) !== 1) return undefined;
+  const rest = without(sum, only);
+  const at = build(scaled(rest, -(sum.terms.get(only) ?? 0)));
+  return at.free.has(only.axis) ? undefined : { axis: only.axis, at };
 }
 
 /** Where the terms of a sum land, axis by axis, and the tests that are left; nothing lands for most sums. */
@@ -30,7 +32,9 @@ export function landings(where: readonly Expr[], over: readonly Axis[]): { reado
   const rest: Expr[] = [];
   for (const test of where) {
     const found = landing(test, bound);
-    if (found && !at.has(found.axis)) at.set(found.axis, found.at);
+    // Where terms land along one axis may not depend on where they land along another.
+    const isFree = found && !at.has(found.axis) && [...at].every(([axis, e]) => !e.free.has(found.axis) && !found.at.free.has(axis));
+    if (isFree) at.set(found.axis, found.at);
     else rest.push(test);
   }
   return { at, rest };

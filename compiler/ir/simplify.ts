@@ -3,8 +3,9 @@
 import { affine, build, combine, type Affine } from "./affine.ts";
 import { apply, bool, int, read, type Expr } from "./expr.ts";
 import { interval } from "./interval.ts";
+import { Notes } from "./notes.ts";
 
-const done = new WeakMap<Expr, Expr>();
+const done = new Notes<Expr>();
 
 /** An equal expression, simpler where a local rule applies. */
 export function simplifyNode(e: Expr): Expr {

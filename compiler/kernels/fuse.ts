@@ -5,31 +5,23 @@ import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
 import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
+import type { Definition } from "./kernel.ts";
 import { bodiesOf } from "./strategies/scatter.ts";
 
 /** What a load or a store of an element costs, in additions. */
 const traffic = 6;
 /** What a launch costs, in additions. */
-const launch = 20_000;
+const launch = 200_000;
 /** A reduction this short may be computed again inside another. */
 const shortReduction = 16;
 /** Reads that a kernel may have before its producers are stored instead. */
 const widest = 64;
 
-/** A stored tensor and its value with everything unstored written in. */
-export interface Fused {
-  readonly root: Tensor;
-  readonly body: Expr;
-  readonly inlined: readonly string[];
-  /** Why it is stored. */
-  readonly why: string;
-}
-
 /**
  * Groups all definitions that the roots need. `mustStore` are roots and what a strategy wants in memory;
  * no kernel that can be helped needs more than `maxBindings` bindings, of which a tensor needs `bindingsOf`.
  */
-export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Fused[] {
+export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Definition[] {
   const order = ordered(roots);
   const stored = new Map<Tensor, string>();
   for (const t of order) {
@@ -39,7 +31,7 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
   }
   decide(order, stored);
-  const made = new Map<Tensor, Fused>();
+  const made = new Map<Tensor, Definition>();
   const open = order.filter((t) => stored.has(t));
   for (let root = open.pop(); root; root = open.pop()) {
     const kernel = write(root, stored);
@@ -53,13 +45,13 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
   return order.flatMap((t) => made.get(t) ?? []);
 }
 
-function isTooWide(kernel: Fused, maxBindings: number, bindingsOf: (t: Tensor) => number): boolean {
-  return bindingsNeeded(kernel, bindingsOf) > maxBindings || (readsOf(kernel.body).length > widest && kernel.inlined.length > 0);
+function isTooWide(kernel: Definition, maxBindings: number, bindingsOf: (t: Tensor) => number): boolean {
+  return bindingsNeeded([kernel], bindingsOf) > maxBindings || (readsOf(kernel.body).length > widest && kernel.inlined.length > 0);
 }
 
-/** How many bindings a kernel needs for what it reads and writes. */
-export function bindingsNeeded(kernel: Pick<Fused, "root" | "body">, bindingsOf: (t: Tensor) => number): number {
-  const tensors = new Set([kernel.root, ...readsOf(kernel.body).map((r) => r.tensor)]);
+/** How many bindings definitions need together for what they read and write. */
+export function bindingsNeeded(kernels: readonly Pick<Definition, "root" | "body">[], bindingsOf: (t: Tensor) => number): number {
+  const tensors = new Set(kernels.flatMap((k) => [k.root, ...readsOf(k.body).map((r) => r.tensor)]));
   return [...tensors].reduce((n, t) => n + bindingsOf(t), 0);
 }
 
@@ -162,7 +154,7 @@ function weigh(body: Expr): { work: number; long: boolean } {
 }
 
 /** Writes the unstored definitions into their reader. */
-function write(root: Tensor, stored: ReadonlyMap<Tensor, string>): Fused {
+function write(root: Tensor, stored: ReadonlyMap<Tensor, string>): Definition {
   const inlined = new Set<string>();
   const memo = new Map<Expr, Expr>();
   const expand = (e: Expr): Expr =>

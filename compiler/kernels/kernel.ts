@@ -1,31 +1,55 @@
 // A kernel: definitions that share a launch, and the schedule that says how.
 
-import type { Axis, Expr } from "../ir/expr.ts";
+import { index, int, type Axis, type Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 
-/** How the points of the root are dealt out. A strategy's file says what it accepts and lowers it. */
+/** How the points of a kernel are dealt out. A strategy's file says what it accepts and lowers it. */
 export type Schedule =
   /**
-   * One invocation computes a tile of points (`tile` maps axes of the root to how many of its points; 1 where absent) and
-   * runs its reductions serially, those along `unrolled` written out. Four points along `vector`, an axis of the root or of
+   * One invocation computes a tile of points (`tile` maps axes of the kernel to how many of its points; 1 where absent) and
+   * runs its reductions serially, those along `unrolled` written out. Four points along `vector`, an axis of the kernel or of
    * its reductions, are computed side by side; a tile counts them as one.
    */
   { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis>; readonly vector: Axis | undefined }
   /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
   | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] };
 
-export interface Kernel {
-  readonly name: string;
-  /** The tensor that is stored. */
+/** A stored tensor, and its value with everything that is not stored written in. */
+export interface Definition {
   readonly root: Tensor;
-  /** Its value over the root's axes, with everything that is not stored written in. */
   readonly body: Expr;
-  readonly schedule: Schedule;
   /** Names of the definitions written in, for people. */
   readonly inlined: readonly string[];
   /** Why it is stored and not written into its readers. */
   readonly why: string;
 }
+
+/** Definitions over the same axes that one launch computes: all of them at each point, so that they share loads and loops. */
+export interface Group {
+  /** Axes with more than one point. */
+  readonly axes: readonly Axis[];
+  /** The bodies are over the group's axes. */
+  readonly results: readonly Definition[];
+  /** Why the second and later results are here, one by one. */
+  readonly joined: readonly string[];
+}
+
+export interface Kernel extends Group {
+  readonly name: string;
+  readonly schedule: Schedule;
+}
+
+/** The axes of a tensor along which it has more than one point. */
+export const longAxes = ({ axes }: Pick<Tensor, "axes">): readonly Axis[] => axes.filter((a) => a.extent > 1);
+
+/** The element of a tensor that belongs to a point of these axes, which are as many as its axes with more than one point. */
+export function placeOf(t: Tensor, axes: readonly Axis[]): readonly Expr[] {
+  const rest = [...axes];
+  return t.axes.map((a) => (a.extent > 1 ? index(rest.shift() ?? a) : int(0)));
+}
+
+/** Points of a group, each of which has one element of every result. */
+export const pointsOf = ({ axes }: Pick<Group, "axes">): number => axes.reduce((n, a) => n * a.extent, 1);
 
 /** What the compiler assumes of an adapter when it weighs choices. */
 export interface Lanes {

@@ -152,11 +152,20 @@ export class Lowering {
     }
   }
 
-  /** The language floors, the hardware truncates: a dividend that can be negative is lifted by a multiple of the divisor first. */
+  /**
+   * The language floors, the hardware truncates: a dividend that can be negative is lifted by a multiple of the divisor first, or,
+   * where data say how negative it is, loses the remainder that it would have if it were not.
+   */
   #division(fn: "idiv" | "imod", a: Expr, m: Expr): Value {
     const { low } = interval(a);
     if (low >= 0) return this.#keep({ kind: "apply", fn, args: [this.value(a), this.value(m)], type: "int" }, "j");
-    invariant(m.kind === "number" && m.value > 0 && Number.isFinite(low), () => `cannot floor a division by ${m.kind} of what may be ${low}`);
+    invariant(m.kind === "number" && m.value > 0, () => `cannot floor a division by ${m.kind}`);
+    if (!Number.isFinite(low)) {
+      const divide = (by: "idiv" | "imod", of: Value): Value => ({ kind: "apply", fn: by, args: [of, this.value(m)], type: "int" });
+      const both = (by: "add" | "sub", x: Value, y: Value): Value => ({ kind: "apply", fn: by, args: [x, y], type: "int" });
+      const rest = this.#keep(divide("imod", both("add", divide("imod", this.value(a)), this.value(m))), "j");
+      return fn === "imod" ? rest : this.#keep(divide("idiv", both("sub", this.value(a), rest)), "j");
+    }
     const lift = Math.ceil(-low / m.value);
     const raised = this.value(simplifyNode(apply("add", a, int(lift * m.value))));
     const quotient: Value = { kind: "apply", fn, args: [raised, this.value(m)], type: "int" };
@@ -387,7 +396,7 @@ export function nonzeroConditions(e: Expr): readonly Expr[] {
       const both = nonzeroConditions(b);
       return nonzeroConditions(a).filter((t) => both.includes(t));
     }
-    case "neg": case "div": case "real": case "hold": return nonzeroConditions(a);
+    case "neg": case "div": case "real": case "hold": case "half": return nonzeroConditions(a);
     case "select": return c === real(0) ? [...conjuncts(a), ...nonzeroConditions(b)] : [];
     default: return [];
   }

@@ -2,11 +2,11 @@
 
 import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
 import { index, read, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
-import { sizeOf, type Tensor } from "../ir/graph.ts";
+import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { readsOf, walk } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
-import type { Lanes } from "./kernel.ts";
+import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
 import { four, hasFours } from "./vector.ts";
 
 /** Most accumulators an invocation keeps. */
@@ -22,25 +22,28 @@ export interface Tile {
   readonly vector: Axis | undefined;
 }
 
-export const pointsOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
+/** Points of a tile, a vector counted as one. */
+export const widthOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
 
 /** Tiles divide their extents, so no point needs a test of its own. */
-export function chooseTile(root: Tensor, body: Expr, lanes: Lanes): Tile {
-  const leaves = leafReductions(body);
-  const touched = readsOf(body).map(touch);
-  if (leaves.length === 0) return neighbours(root, touched, lanes);
-  const store = touchOf(root);
-  const vectors = [undefined, ...vectorAxes([...root.axes, ...leaves.flatMap((l) => l.reduce.over)], [...touched, store])];
+export function chooseTile(group: Group, lanes: Lanes): Tile {
+  const { axes, results } = group;
+  const leaves = leafReductions(results.map((r) => r.body));
+  const touched = distinctReads(results.map((r) => r.body)).map(touch);
+  const stores = results.map((r) => touchOf(r.root, axes));
+  if (leaves.length === 0) return neighbours(group, [...stores, ...touched], lanes);
+  const vectors = [...vectorAxes([...axes, ...leaves.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
+  const accumulators = Math.max(...leaves.map((l) => l.sums));
   let best: Tile & { readonly price: number } = { tile: new Map(), unrolled: new Set(), vector: undefined, price: Infinity };
   for (const vector of vectors) {
-    const isOut = vector !== undefined && root.axes.includes(vector);
-    if (isOut && sizeOf(root) / four < lanes.wanted) continue;
-    const fitting = tilesOf(root, isOut ? vector : undefined, lanes);
-    const store4 = vector === undefined || !isOut ? cost.load : (priceOfLoad(store, vector) / four);
+    const isOut = vector !== undefined && axes.includes(vector);
+    if (isOut && pointsOf(group) / four < lanes.wanted) continue;
+    const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(registers / accumulators)), lanes);
+    const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector) / four), 0);
     for (const unrolled of unrollings(leaves)) {
       if (vector && unrolled.has(vector)) continue;
       for (const tile of fitting) {
-        const price = store4 + leaves.reduce((sum, leaf) => sum + priceOf(leaf, tile, unrolled, vector, isOut), 0);
+        const price = storing + leaves.reduce((sum, leaf) => sum + priceOf(leaf, tile, unrolled, vector, isOut), 0);
         if (price < best.price * 0.98) best = { tile, unrolled, vector, price };
       }
     }
@@ -53,32 +56,35 @@ function vectorAxes(axes: readonly Axis[], touched: readonly Touch[]): readonly 
   return [...new Set(axes)].filter((a) => a.extent % four === 0 && touched.some((t) => isRow(t, a)));
 }
 
-function tilesOf(root: Tensor, vector: Axis | undefined, lanes: Lanes): readonly ReadonlyMap<Axis, number>[] {
+function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: Lanes): readonly ReadonlyMap<Axis, number>[] {
   const each = vector ? four : 1;
   const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
-  const wide = root.axes.filter((a) => extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
+  const wide = group.axes.filter((a) => extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
   const tiles: ReadonlyMap<Axis, number>[] = [new Map()];
   for (const [a, w] of wide) {
     tiles.push(new Map([[a, w]]));
-    for (const [b, v] of wide) if (b.id > a.id && v * w * each <= registers) tiles.push(new Map([[a, w], [b, v]]));
+    for (const [b, v] of wide) if (b.id > a.id && v * w * each <= limit) tiles.push(new Map([[a, w], [b, v]]));
   }
-  return tiles.filter((t) => pointsOf(t) === 1 || (pointsOf(t) * each <= registers && sizeOf(root) / (pointsOf(t) * each) >= lanes.wanted));
+  return tiles.filter((t) => widthOf(t) === 1 || (widthOf(t) * each <= limit && pointsOf(group) / (widthOf(t) * each) >= lanes.wanted));
 }
 
 /** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
-function neighbours(root: Tensor, touched: readonly Touch[], lanes: Lanes): Tile {
-  const all = [touchOf(root), ...touched];
-  const price = (a: Axis): number => all.reduce((sum, t) => sum + priceOfLoad(t, a), 0);
-  const [vector] = sizeOf(root) / four < lanes.wanted ? [] : [...vectorAxes(root.axes, all)].sort((a, b) => price(a) - price(b));
-  if (vector && price(vector) < four * cost.load * all.length) return { tile: new Map(), unrolled: new Set(), vector };
-  const axis = [...root.axes].reverse().find((a) => a.extent > 1);
-  const width = axis && [4, 3, 2].find((w) => axis.extent % w === 0 && sizeOf(root) / w >= 16 * lanes.wanted);
+function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): Tile {
+  const points = pointsOf(group);
+  const price = (a: Axis): number => touched.reduce((sum, t) => sum + priceOfLoad(t, a), 0);
+  const [vector] = points / four < lanes.wanted ? [] : [...vectorAxes(group.axes, touched)].sort((a, b) => price(a) - price(b));
+  if (vector && price(vector) < four * cost.load * touched.length) return { tile: new Map(), unrolled: new Set(), vector };
+  const axis = [...group.axes].reverse().find((a) => a.extent > 1);
+  const width = axis && [4, 3, 2].find((w) => axis.extent % w === 0 && points / w >= 16 * lanes.wanted);
   return { tile: axis && width ? new Map([[axis, width]]) : new Map(), unrolled: new Set(), vector: undefined };
 }
 
-/** A reduction without another inside, and what matters of its reads. */
+/** Reductions without another inside that run over the same axes, and what matters of what they read together. */
 interface Leaf {
-  readonly reduce: Reduce;
+  readonly over: readonly Axis[];
+  /** How many run together. */
+  readonly sums: number;
+  readonly where: readonly Expr[];
   readonly reads: readonly Touch[];
   readonly work: number;
 }
@@ -98,26 +104,46 @@ interface Touch {
 /** How one index of a read moves with each axis; undefined for an axis it depends on in another way. */
 type Dimension = ReadonlyMap<Axis, number | undefined>;
 
-function leafReductions(body: Expr): readonly Leaf[] {
-  const found: Leaf[] = [];
-  walk(body, (x) => {
-    if (x.kind !== "reduce") return;
-    let nested = false;
+function leafReductions(bodies: readonly Expr[]): readonly Leaf[] {
+  const found = new Map<string, Reduce[]>();
+  const seen = new Set<Expr>();
+  for (const body of bodies) {
+    walk(body, (x) => {
+      if (x.kind !== "reduce") return;
+      let nested = false;
+      walk(x.body, (y) => {
+        nested ||= y.kind === "reduce";
+      });
+      if (nested) return;
+      const key = x.over.map((a) => a.id).join();
+      const list = found.get(key);
+      if (list) list.push(x);
+      else found.set(key, [x]);
+    }, seen);
+  }
+  return [...found.values()].map((list) => {
+    const inner = new Set<Expr>();
     let work = 0;
-    walk(x.body, (y) => {
-      nested ||= y.kind === "reduce";
-      if (y.kind === "apply" && y.type === "real") work++;
-    });
-    if (nested) return;
-    const reads = readsOf(x.body).map(touch);
-    found.push({ reduce: x, reads, work: Math.max(1, work) });
+    for (const e of list) {
+      walk(e.body, (y) => {
+        if (y.kind === "apply" && y.type === "real") work++;
+      }, inner);
+    }
+    return {
+      over: (list[0] as Reduce).over, sums: list.length, where: [...new Set(list.flatMap((e) => e.where))],
+      reads: distinctReads(list.map((e) => e.body)).map(touch), work: Math.max(1, work),
+    };
   });
-  return found;
 }
 
-/** What matters of storing a tensor. */
-function touchOf(root: Tensor): Touch {
-  const whole = read(root, root.axes.map(index));
+/** The distinct reads of several expressions. */
+function distinctReads(all: readonly Expr[]): readonly Read[] {
+  return [...new Set(all.flatMap(readsOf))];
+}
+
+/** What matters of storing a tensor at the points of these axes. */
+function touchOf(root: Tensor, axes: readonly Axis[]): Touch {
+  const whole = read(root, placeOf(root, axes));
   invariant(whole.kind === "read", () => `${root.name} is not read`);
   return touch(whole);
 }
@@ -147,8 +173,8 @@ function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefi
 }
 
 /** The tensors whose elements a tile wants one by one, but lying side by side. */
-export function rowsOf(body: Expr, { tile, vector }: Pick<Tile, "tile" | "vector">): ReadonlySet<Tensor> {
-  return new Set(readsOf(body).filter((r) => inRows(touch(r), tile, vector)).map((r) => r.tensor));
+export function rowsOf(bodies: readonly Expr[], { tile, vector }: Pick<Tile, "tile" | "vector">): ReadonlySet<Tensor> {
+  return new Set(distinctReads(bodies).filter((r) => inRows(touch(r), tile, vector)).map((r) => r.tensor));
 }
 
 /** The cost of what a read needs for four points along an axis. */
@@ -172,8 +198,7 @@ function widths(extent: number): number[] {
 
 function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
   const all: ReadonlySet<Axis>[] = [new Set()];
-  for (const { reduce } of leaves) {
-    const over = reduce.over;
+  for (const { over } of leaves) {
     for (let from = over.length - 1, product = 1; from >= 0; from--) {
       const a = over[from] as Axis;
       product *= a.extent;
@@ -188,11 +213,11 @@ function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
 
 /** The cost of a leaf per point of the root. */
 function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>, vector: Axis | undefined, isOut: boolean): number {
-  const isIn = vector !== undefined && leaf.reduce.over.includes(vector);
+  const isIn = vector !== undefined && leaf.over.includes(vector);
   const side = isOut || isIn ? four : 1;
-  const written = leaf.reduce.over.filter((a) => unrolled.has(a));
-  const turns = leaf.reduce.over.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (isIn ? four : 1);
-  const points = pointsOf(tile);
+  const written = leaf.over.filter((a) => unrolled.has(a));
+  const turns = leaf.over.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (isIn ? four : 1);
+  const points = widthOf(tile);
   const copies = written.reduce((n, a) => n * a.extent, points);
   if (copies * side > longest && copies > 1) return Infinity;
   let loads = 0;
@@ -203,7 +228,7 @@ function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: Readonly
     loads += distinct(r, spread) * (apart + tested(r, tile, written) * cost.view);
   }
   // A test that differs between the points of a tile cannot stand outside the loop.
-  const tests = leaf.reduce.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
+  const tests = leaf.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
   return (turns * (loads + tests + copies * side * leaf.work + (turns > 1 ? cost.turn : 0))) / (points * (isOut ? four : 1));
 }
 

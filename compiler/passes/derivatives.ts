@@ -56,7 +56,7 @@ function derivative(x: Apply, g: Expr): readonly (Expr | undefined)[] {
     case "cos": return [neg(mul(g, apply("sin", a)))];
     case "tanh": return [mul(g, apply("sub", real(1), mul(x, x)))];
     case "select": return [undefined, when(a, g), unless(a, g)];
-    case "hold": case "floor": case "round": case "trunc": case "widen": case "binade": case "real": case "idiv": case "imod":
+    case "hold": case "floor": case "round": case "trunc": case "widen": case "binade": case "half": case "real": case "idiv": case "imod":
     case "eq": case "ne": case "lt": case "le": case "and": case "or": case "not": return [];
     default: return x.fn satisfies never;
   }

@@ -16,15 +16,16 @@ interface Contribution {
 
 /**
  * The gradient of a scalar with respect to each of `targets`, as tensors of the targets' shapes. Definitions must be
- * separated (a reduction stands alone or nowhere). Where nothing depends on a target its gradient is zero.
+ * separated (a reduction stands alone or nowhere). Where nothing depends on a target its gradient is zero. All gradients are
+ * multiplied by `scale`.
  */
-export function differentiate(loss: Tensor, targets: readonly Tensor[]): Map<Tensor, Tensor> {
+export function differentiate(loss: Tensor, targets: readonly Tensor[], scale = real(1)): Map<Tensor, Tensor> {
   const order = ordered([loss]);
   const active = new Set<Tensor>(targets);
   for (const t of order) if (t.body && readsOf(t.body).some((r) => r.type === "real" && active.has(r.tensor))) active.add(t);
 
   const pending = new Map<Tensor, Contribution[]>();
-  pending.set(loss, [{ binders: [], where: [], at: [], value: real(1) }]);
+  pending.set(loss, [{ binders: [], where: [], at: [], value: scale }]);
   const gradients = new Map<Tensor, Tensor>();
   for (const t of [...order].reverse()) {
     const given = pending.get(t);

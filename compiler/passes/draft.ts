@@ -62,10 +62,10 @@ export class Draft {
       job.packs.filter((p) => p.parts.some((x) => isWeight.has(x.tensor)) === wanted).flatMap((p) => p.parts.map((x) => x.tensor))) as [Tensor[], Tensor[]];
     const kept = new Set(gradients);
     const fixed = new Set([
-      ...job.outputs.map((o) => o.tensor), ...job.inputs, ...job.states.map((s) => s.tensor), ...job.packs.map((p) => p.flat),
+      ...job.outputs.map((o) => o.tensor), ...job.states.map((s) => s.tensor), ...job.packs.map((p) => p.flat),
       ...job.updates.flatMap((u) => [u.now, u.next]),
     ].filter((t) => !kept.has(t)));
-    const alike = weights.map((w, i) => [w, ...gradients.slice(i, i + 1)]);
+    const alike = [...weights.map((w, i) => [w, ...gradients.slice(i, i + 1)]), ...job.inputs.map((t) => [t])];
     const { tensors, orders } = arrange(this.roots(), { fixed, alike });
     const now = (t: Tensor): Tensor => tensors.get(t) ?? t;
     const draft = this.#renamed(now);
@@ -76,6 +76,8 @@ export class Draft {
     };
     const arrangedJob: Job = {
       ...draft.#job,
+      inputs: job.inputs.map(now),
+      inputOrders: new Map(job.inputs.flatMap((t) => { const order = orders.get(t); return order ? [[now(t), order]] : []; })),
       weights: job.weights.map((w) => ordered({ ...w, tensor: now(w.tensor) }, w.path)),
       memories: job.memories.map((m) => ordered(m, m.path.split("/").slice(2).join("/"))),
     };
@@ -96,7 +98,7 @@ export class Draft {
 /** A forward pass: weights in packs, outputs, and states that stay as they are. `limit` is the longest stretch in elements. */
 export function inference(graph: Graph, limit: number): Draft {
   const packs = stretches(graph.weights.map((w) => w.tensor), limit).map((g, i) => pack(`weights${i}`, g.tensors, g.offsets, g.length));
-  const updates = graph.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next }] : []));
+  const updates = graph.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next, phase: "forward" as const }] : []));
   return new Draft({ name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: graph.outputs, packs, updates, memories: [] }, []);
 }
 
@@ -104,11 +106,12 @@ export function inference(graph: Graph, limit: number): Draft {
 export function differentiated(training: TrainingGraph, limit: number): Draft {
   const { graph } = training;
   const step = optimise(training, limit);
-  const updates = [...step.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next }] : [])), ...step.updates];
+  const updates = [...step.states.flatMap((s) => (s.next ? [{ now: s.tensor, next: s.next, phase: "forward" as const }] : [])), ...step.updates];
   const memories = step.memories.map((m) => ({
-    path: `memory/${m.name}/${m.weight.path}`, flat: m.flat, offset: m.offset, shape: shapeOf(m.weight.tensor),
+    path: `memory/${m.name}/${m.weight.path}`, flat: m.flat, offset: m.offset, shape: shapeOf(m.weight.tensor), start: 0,
   }));
-  const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories };
+  const counters = step.counters.map((c) => ({ path: `memory/${c.name}`, flat: c.now, offset: 0, shape: [], start: c.start }));
+  const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories: [...memories, ...counters] };
   return new Draft(job, step.gradients);
 }
 

@@ -12,7 +12,7 @@ export function factor(roots: readonly Tensor[]): Map<Tensor, Tensor> {
 
 function outside(e: Reduce): Expr {
   const over = new Set(e.over);
-  const isFree = (f: Expr): boolean => [...f.free].every((a) => !over.has(a));
+  const isFree = (f: Expr): boolean => !(f.kind === "apply" && f.fn === "hold") && [...f.free].every((a) => !over.has(a));
   const factors = factorsOf(e.body).flatMap((f) => opened(f, isFree));
   const free = factors.filter(isFree);
   const bound = factors.filter((f) => !isFree(f));

@@ -12,7 +12,6 @@ import { choose, type Choice } from "./keep.ts";
 
 /** A stored definition: its value with everything that is not stored written in. */
 interface Definition {
-  readonly name: string;
   readonly root: Tensor;
   readonly body: Expr;
 }
@@ -94,10 +93,9 @@ function cloned<D extends Definition>(order: readonly D[], { makings }: Timeline
       latest.set(given.root, given.root);
       return body === given.body ? given : { ...given, body };
     }
-    const name = `${given.name}_again`;
-    const root = define(name, given.root.axes, body, given.root.origin);
+    const root = define(`${given.root.name}_again`, given.root.axes, body, given.root.origin, given.root.half);
     latest.set(given.root, root);
-    return { ...given, name, root, body };
+    return { ...given, root, body };
   });
 }
 
@@ -138,6 +136,6 @@ function impossible(order: readonly Definition[], values: readonly Value[], stor
       `With all computed again that helps, ${mib(total)} are needed: ${mib(storage.bytes)} for weights, gradients, the optimiser, inputs and outputs, the rest for values in between.`,
       `The largest of these when most is needed: ${largest.map((t) => `${t.name} [${shapeOf(t).join(", ")}] of ${t.origin.path || "the step"}, ${mib(bytesOf(t))}`).join("; ")}.`,
     ],
-    hint: `\`--memory ${Math.ceil(total / 1048576)}MiB\` would do; a smaller patch or batch needs less`,
+    hint: `\`--memory ${Math.ceil(total / 1048576)}MiB\` would do for the step; a smaller patch or batch needs less`,
   }));
 }

@@ -13,9 +13,16 @@ export function simplifyExpression(e: Expr, memo = new Map<Expr, Expr>()): Expr 
   const parts = partsOf(e).map((p) => simplifyExpression(p, memo));
   const made = e.kind === "reduce"
     ? reduce(e.by, e.over, parts.slice(0, -1), parts[parts.length - 1] as Expr)
-    : parts.length === 0 ? e : simplifyNode(withParts(e, parts));
+    : constantOf(e) ?? (parts.length === 0 ? e : simplifyNode(withParts(e, parts)));
   memo.set(e, made);
   return made;
+}
+
+/** The number that a read gives wherever it looks. */
+function constantOf(e: Expr): Expr | undefined {
+  if (e.kind !== "read" || (e.outside !== "never" && e.outside !== "edge")) return undefined;
+  const { body } = e.tensor;
+  return body?.kind === "number" ? body : undefined;
 }
 
 export function simplify(roots: readonly Tensor[]): Map<Tensor, Tensor> {

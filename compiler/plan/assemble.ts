@@ -1,18 +1,18 @@
 // Kernels to a plan: buffers, bindings, shaders shared by equal text, steps in order, and the named ports.
 
-import { flopsOf } from "../ir/flops.ts";
+import { flopsAt, flopsOf } from "../ir/flops.ts";
+import type { Expr } from "../ir/expr.ts";
 import { walk } from "../ir/rewrite.ts";
 import { shapeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import type { Definition, Kernel } from "../kernels/kernel.ts";
 import { vectorsOf, type Loops } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { lineColumn } from "../source.ts";
 import { emit, type Binding } from "../wgsl/emit.ts";
 import type { Pack } from "./layout.ts";
 import { assign } from "./memory.ts";
-import { phasesOf } from "./phases.ts";
-import type { BufferSpec, Cost, Kept, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
-import { bytesOf, type Storage } from "./storage.ts";
+import type { BufferSpec, Cost, Kept, Phase, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
+import { bytesOf, elementBytes, type Storage } from "./storage.ts";
 
 /** What lies in memory with its axes in another order than it has by its name: the declared axis at each place. */
 export interface Ordered {
@@ -23,18 +23,20 @@ export interface Ordered {
 export interface Job {
   readonly name: string;
   readonly inputs: readonly Tensor[];
+  /** Of inputs whose axes lie in another order. */
+  readonly inputOrders?: ReadonlyMap<Tensor, readonly number[]>;
   readonly weights: readonly (Weight & Ordered)[];
   readonly states: readonly { readonly path: string; readonly tensor: Tensor; readonly start: Start }[];
   readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
   readonly packs: readonly Pack[];
-  /** Values replaced by the step: the kernel of `next` writes where `now` lies. */
-  readonly updates: readonly { readonly now: Tensor; readonly next: Tensor }[];
-  /** Parts of flat values that are ports of their own. */
-  readonly memories: readonly ({ readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[] } & Ordered)[];
+  /** Values replaced by the step, and when: the kernel of `next` writes where `now` lies. */
+  readonly updates: readonly { readonly now: Tensor; readonly next: Tensor; readonly phase: Phase }[];
+  /** Parts of flat values that are ports of their own, and the number they begin at. */
+  readonly memories: readonly ({ readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[]; readonly start: number } & Ordered)[];
 }
 
 /** Kernels come in the order in which they run. */
-export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], storage: Storage, profile: Profile): Plan {
+export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], storage: Storage, phases: ReadonlyMap<Tensor, Phase>, profile: Profile): Plan {
   const { inPlace } = storage;
 
   // Storage: kept values have buffers of their own, the rest share by liveness.
@@ -58,8 +60,8 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   for (const [next, now] of inPlace) slices.set(next, keep(now));
   for (const o of job.outputs) keep(o.tensor);
   const life = new Map<Tensor, { first: number; last: number }>();
-  kernels.forEach(({ kernel, loops }, at) => {
-    for (const t of [kernel.root, ...loops.reads]) {
+  kernels.forEach(({ loops }, at) => {
+    for (const t of [...loops.writes, ...loops.reads]) {
       const l = life.get(t);
       if (l) l.last = at;
       else life.set(t, { first: at, last: at });
@@ -71,7 +73,7 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   }
   const transient = [...life].filter(([t]) => !storage.own.has(t));
   const number = new Map(transient.map(([t], i) => [t, i]));
-  const reads = new Map(kernels.map(({ kernel, loops }) => [kernel.root, loops.reads]));
+  const reads = new Map(kernels.flatMap(({ loops }) => loops.writes.map((t) => [t, loops.reads])));
   const assigned = assign(transient.map(([t, l]) => ({ bytes: bytesOf(t), ...l, apart: (reads.get(t) ?? []).flatMap((r) => number.get(r) ?? []) })));
   const base = buffers.length;
   const holders = new Map<number, Tensor>();
@@ -87,30 +89,30 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   });
 
   const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
-  const phases = phasesOf(job, kernels.map((k) => k.kernel));
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
   const steps: Step[] = kernels.flatMap(({ kernel, loops }) => {
+    const { root } = kernel.results[0] as Definition;
     const { bindings, bound } = bind(loops, slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
     const size = Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
-    const made = emit(loops, bindings, uniforms, size);
+    const made = emit(loops, bindings, uniforms, size, profile.ranges);
     const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
     const key = `${access.join()}\n${made.wgsl}`;
     let shader = byText.get(key);
     if (shader === undefined) {
-      shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access }) - 1;
+      shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access, ...(profile.ranges ? { ranges: true } : {}) }) - 1;
       byText.set(key, shader);
     }
-    const dispatch: Step = {
+    const dispatch: Extract<Step, { kind: "dispatch" }> = {
       kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups,
-      phase: phases.get(kernel.root) ?? "forward", cost: costOf(kernel, loops), origin: provenance(kernel.root.origin),
+      phase: phases.get(root) ?? "forward", cost: costOf(kernel, loops), origin: provenance(root.origin),
     };
-    return loops.adds ? [{ kind: "clear", slice: slices.get(kernel.root) as Slice }, dispatch] : [dispatch];
+    return loops.adds ? [{ kind: "clear", slice: slices.get(root) as Slice, phase: dispatch.phase }, dispatch] : [dispatch];
   });
   for (const u of job.updates) {
     if (inPlace.has(u.next)) continue;
-    steps.push({ kind: "copy", from: slices.get(u.next) as Slice, to: slices.get(u.now) as Slice });
+    steps.push({ kind: "copy", from: slices.get(u.next) as Slice, to: slices.get(u.now) as Slice, phase: u.phase });
   }
 
   const port = (name: string, t: Tensor): Port => ({ name, shape: shapeOf(t), slice: slices.get(t) as Slice });
@@ -119,11 +121,14 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
     const whole = slices.get(m.flat) as Slice;
     const bytes = m.shape.reduce((n, e) => n * e, 1) * 4;
     const slice = { buffer: whole.buffer, offset: m.offset * 4, bytes };
-    kept.push({ name: m.path, shape: m.shape, slice, start: { kind: "constant", value: 0 }, ...inOrder(m) });
+    kept.push({ name: m.path, shape: m.shape, slice, start: { kind: "constant", value: m.start }, ...inOrder(m) });
   }
   return {
     name: job.name, buffers, shaders, steps, uniforms, uniformBytes: Math.ceil((uniforms.length * 4) / 16) * 16,
-    inputs: job.inputs.map((t) => port(t.name, t)),
+    inputs: job.inputs.map((t) => {
+      const order = job.inputOrders?.get(t);
+      return { ...port(t.name, t), shape: declared(shapeOf(t), order), ...(order ? { order } : {}) };
+    }),
     outputs: job.outputs.map((o) => port(o.name, o.tensor)),
     weights: job.weights.map((w) => ({ ...port(w.path, w.tensor), shape: declared(shapeOf(w.tensor), w.order), start: w.start, ...inOrder(w) })),
     states: kept,
@@ -139,8 +144,10 @@ function declared(shape: readonly number[], order: readonly number[] | undefined
   return shape.map((_, axis) => shape[order.indexOf(axis)] as number);
 }
 
-function costOf({ root, body }: Kernel, { reads, writes }: Loops): Cost {
-  return { bytes: [...reads, ...writes].reduce((n, t) => n + bytesOf(t), 0), flops: flopsOf(root, body) };
+function costOf({ axes, results }: Kernel, { reads, writes }: Loops): Cost {
+  const [first] = results;
+  const flops = first && first.root.type === "wide" ? flopsOf(first.root, first.body) : flopsAt(axes, axes, results.map((r) => r.body));
+  return { bytes: [...new Set([...reads, ...writes])].reduce((n, t) => n + bytesOf(t), 0), flops };
 }
 
 /** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */
@@ -162,8 +169,13 @@ function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile
     const limit = Math.floor(profile.maxBinding / 256) * 256;
     const parts = Math.ceil(slice.bytes / limit);
     const part = parts === 1 ? slice.bytes : limit;
+    const half = tensors.some((t) => t.half);
+    invariant(tensors.every((t) => t.half === half), () => `halves and others share the memory of ${tensors.map((t) => t.name).join(", ")}`);
     // One buffer may not be bound both to read and to write, even at different places.
-    bindings.push({ tensors, access: written.has(slice.buffer) ? "read_write" : "read", part: part / 4, parts, vector: tensors.some((t) => vectors.has(t)) });
+    bindings.push({
+      tensors, access: written.has(slice.buffer) ? "read_write" : "read",
+      part: part / elementBytes(tensors[0] as Tensor), parts, vector: tensors.some((t) => vectors.has(t)), half,
+    });
     for (let p = 0; p < parts; p++) {
       bound.push({ buffer: slice.buffer, offset: slice.offset + p * part, bytes: Math.min(part, slice.bytes - p * part) });
     }
@@ -183,9 +195,12 @@ function uniformsOf(all: readonly Loops[], kernels: readonly { readonly kernel: 
 }
 
 function collectDials(kernel: Kernel, values: Map<string, number>): void {
-  walk(kernel.body, (e) => {
-    if (e.kind === "dial") values.set(e.dial.name, e.dial.value);
-  });
+  const seen = new Set<Expr>();
+  for (const { body } of kernel.results) {
+    walk(body, (e) => {
+      if (e.kind === "dial") values.set(e.dial.name, e.dial.value);
+    }, seen);
+  }
 }
 
 /** A place in the text, for the runtime's messages. */

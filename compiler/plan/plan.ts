@@ -35,9 +35,14 @@ export interface Shader {
   readonly wgsl: string;
   readonly uniforms: boolean;
   readonly access: readonly ("read" | "read_write")[];
+  /** Whether it runs in ranges of its workgroups: binding 0 of group 1, a u32, is then the number of the first, counted through all rows. */
+  readonly ranges?: boolean;
 }
 
-/** The parts of a step. A network that only predicts is all `forward`. */
+/**
+ * The parts of a step. A network that only predicts is all `forward`. Where a batch is worked through in parts, only the last part
+ * has an `update`.
+ */
 export type Phase = "forward" | "backward" | "update";
 
 /** What a launch asks of the device. */
@@ -51,8 +56,8 @@ export interface Cost {
 export type Step =
   | { readonly kind: "dispatch"; readonly name: string; readonly shader: number; readonly bindings: readonly Slice[];
       readonly groups: readonly [number, number, number]; readonly phase: Phase; readonly cost: Cost; readonly origin: Provenance }
-  | { readonly kind: "clear"; readonly slice: Slice }
-  | { readonly kind: "copy"; readonly from: Slice; readonly to: Slice };
+  | { readonly kind: "clear"; readonly slice: Slice; readonly phase: Phase }
+  | { readonly kind: "copy"; readonly from: Slice; readonly to: Slice; readonly phase: Phase };
 
 /** How a weight begins. Uniform is over `-bound ..< bound`. */
 export type Start =
@@ -100,10 +105,16 @@ export interface Plan {
 
 /** What the compiler must know of an adapter. */
 export interface Profile {
+  /** For messages. */
+  readonly name: string;
+  /** Whether shaders may store halves (f16). */
+  readonly half: boolean;
   readonly maxBinding: number;
   readonly maxBindings: number;
   readonly maxInvocations: number;
   /** Invocations in flight that keep the adapter busy: tens of thousands on a card, few on a processor. */
   readonly lanes: number;
   readonly maxGroups: number;
+  /** Whether kernels must be able to run in ranges of their workgroups: a watchdog ends what takes long. */
+  readonly ranges: boolean;
 }

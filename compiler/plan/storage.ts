@@ -3,7 +3,7 @@
 import { index } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { readsOf } from "../ir/rewrite.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import type { Definition } from "../kernels/kernel.ts";
 import type { Job } from "./assemble.ts";
 import { orderLaunches } from "./schedule-steps.ts";
 
@@ -22,10 +22,13 @@ export interface Storage {
   readonly bytes: number;
 }
 
-/** Bytes that a tensor takes. */
-export const bytesOf = (t: Tensor): number => Math.max(1, sizeOf(t)) * (t.type === "wide" ? 8 : 4);
+/** Bytes that an element takes in memory. */
+export const elementBytes = (t: Tensor): number => (t.type === "wide" ? 8 : t.half ? 2 : 4);
 
-export function storageOf(job: Job, kernels: readonly Kernel[]): Storage {
+/** Bytes that a tensor takes, a multiple of four. */
+export const bytesOf = (t: Tensor): number => Math.ceil((Math.max(1, sizeOf(t)) * elementBytes(t)) / 4) * 4;
+
+export function storageOf(job: Job, kernels: readonly Definition[]): Storage {
   const nextOf = new Map(job.updates.map((u) => [u.next, u.now]));
   const inPlace = new Map<Tensor, Tensor>();
   for (const kernel of kernels) {
@@ -52,13 +55,13 @@ export function storageOf(job: Job, kernels: readonly Kernel[]): Storage {
 }
 
 /** The kernels in an order in which they can run. */
-export function inOrder(kernels: readonly Kernel[], storage: Storage): readonly Kernel[] {
+export function inOrder(kernels: readonly Definition[], storage: Storage): readonly Definition[] {
   const launches = kernels.map((k) => ({ writes: k.root, reads: [...new Set(readsOf(k.body).map((r) => r.tensor))] }));
-  return orderLaunches(launches, storage.behind, storage.overwrites).map((i) => kernels[i] as Kernel);
+  return orderLaunches(launches, storage.behind, storage.overwrites).map((i) => kernels[i] as Definition);
 }
 
-/** Whether a kernel reads a tensor only at the very point it writes, so that it may write in its place. */
-function onlyOwnPoints(kernel: Kernel, now: Tensor): boolean {
+/** Whether a definition reads a tensor only at the very point it writes, so that it may write in its place. */
+function onlyOwnPoints(kernel: Definition, now: Tensor): boolean {
   return readsOf(kernel.body).every((r) => r.tensor !== now || r.at.every((e, k) => {
     const axis = kernel.root.axes[k];
     return axis !== undefined && e === index(axis);

@@ -15,6 +15,8 @@ export interface Binding {
   readonly parts: number;
   /** Whether it is seen as vectors of four. */
   readonly vector: boolean;
+  /** Whether its elements are halves. */
+  readonly half: boolean;
 }
 
 export interface Emitted {
@@ -26,8 +28,11 @@ export interface Emitted {
 /** Most workgroups along one axis of a dispatch that every adapter takes. */
 const rowGroups = 32768;
 
-/** `uniforms` are the fields of the uniform buffer in order, all four bytes. */
-export function emit(loops: Loops, bindings: readonly Binding[], uniforms: readonly { name: string; type: "f32" | "u32" }[], size: number): Emitted {
+/**
+ * `uniforms` are the fields of the uniform buffer in order, all four bytes; with `ranges` the kernel may begin at any of its
+ * workgroups of `size` invocations.
+ */
+export function emit(loops: Loops, bindings: readonly Binding[], uniforms: readonly { name: string; type: "f32" | "u32" }[], size: number, ranges: boolean): Emitted {
   const slot = new Map<Tensor, number>();
   bindings.forEach((b, i) => b.tensors.forEach((t) => slot.set(t, i)));
   const at = (t: Tensor): number => {
@@ -87,8 +92,9 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
     if (b.parts > 1) head.push(...partFunctions(b, i));
   });
   head.push(...words.needed());
-  const id = rows === 1 ? "i32(gid.x)" : `i32(gid.x) + i32(gid.y) * ${rowGroups * size}`;
-  const wgsl = `${head.join("\n")}
+  if (ranges) head.push("@group(1) @binding(0) var<uniform> first_group: u32;");
+  const id = `i32(gid.x)${rows === 1 ? "" : ` + i32(gid.y) * ${rowGroups * size}`}${ranges ? ` + i32(first_group) * ${size}` : ""}`;
+  const wgsl = `${words.halves() ? "enable f16;\n" : ""}${head.join("\n")}
 @compute @workgroup_size(${size})
 fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
   let ${loops.id.name} = ${id};
@@ -101,8 +107,12 @@ ${out.join("\n")}
 
 /** What a binding's array is made of. */
 function element(b: Binding): string {
-  const one = scalar((b.tensors[0] as Tensor).type);
-  return b.vector ? `vec4<${one}>` : one;
+  return b.vector ? `vec4<${stored(b)}>` : stored(b);
+}
+
+/** The WGSL type of one element in memory. */
+function stored(b: Binding): string {
+  return b.half ? "f16" : scalar((b.tensors[0] as Tensor).type);
 }
 
 /** A tensor larger than one binding may be is bound in parts; these find the part of an element, or of four. */
@@ -115,7 +125,7 @@ function partFunctions(b: Binding, i: number): string[] {
     const store = (place: string, value: string): string =>
       parts.map((p) => `${p < b.parts - 1 ? `if (i < ${(p + 1) * size}) ` : ""}{ buf${i}_${p}[i - ${p * size}]${place} = ${value}; }`).join(" else ");
     lines.push(`fn put${i}(i: i32, v: ${element(b)}) { ${store("", "v")} }`);
-    if (b.vector) lines.push(`fn set${i}(i: i32, lane: i32, v: ${scalar((b.tensors[0] as Tensor).type)}) { ${store("[lane]", "v")} }`);
+    if (b.vector) lines.push(`fn set${i}(i: i32, lane: i32, v: ${stored(b)}) { ${store("[lane]", "v")} }`);
   }
   return lines;
 }

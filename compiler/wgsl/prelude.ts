@@ -21,6 +21,12 @@ export const gatherWgsl = (buffer: string): string => `fn gather(i: i32, v: f32)
   if (high != 0u) { atomicAdd(&${buffer}[2 * i + 1], high); }
 }`;
 
+/** A real, or four, as the nearest halves. A conversion may cut what is too large to the largest half: here it has no bound. */
+export const halfWgsl = (name: string, of: "f32" | "vec4<f32>"): string => {
+  const to = of.replace("f32", "f16");
+  return `fn ${name}(v: ${of}) -> ${to} { return ${to}(select(v, v * 3e38, abs(v) >= ${of}(65520.0))); }`;
+};
+
 /**
  * erf in f32, of one value or of four. Below 1 a polynomial in x² fitted to 1.4e-9; above, the Chebyshev form of erfc in
  * Press et al., "Numerical Recipes" section 6.2, whose relative error is under 1.2e-7.

@@ -6,14 +6,17 @@ import type { Tensor } from "../ir/graph.ts";
 import { isVector, type Statement, type Value } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
 import type { Binding } from "./emit.ts";
-import { erfWgsl, narrowWgsl } from "./prelude.ts";
+import { erfWgsl, halfWgsl, narrowWgsl } from "./prelude.ts";
 
 type Apply = Extract<Value, { kind: "apply" }>;
+
+/** Functions that WGSL lacks. */
+const functions = ["erf", "erf4", "draw", "narrow", "half", "half4"] as const;
 
 export class Words {
   readonly #slot: (t: Tensor) => number;
   readonly #bindings: readonly Binding[];
-  readonly #used = new Set<"erf" | "erf4" | "draw" | "narrow">();
+  readonly #used = new Set<(typeof functions)[number]>();
 
   /** `slot` gives the binding of a tensor. */
   constructor(slot: (t: Tensor) => number, bindings: readonly Binding[]) {
@@ -23,8 +26,13 @@ export class Words {
 
   /** The functions that must stand in front of what was written so far. */
   needed(): readonly string[] {
-    const texts = { erf: erfWgsl("erf", "f32"), erf4: erfWgsl("erf4", "vec4<f32>"), draw: drawWgsl, narrow: narrowWgsl };
-    return (["erf", "erf4", "draw", "narrow"] as const).filter((f) => this.#used.has(f)).map((f) => texts[f]);
+    const texts = { erf: erfWgsl("erf", "f32"), erf4: erfWgsl("erf4", "vec4<f32>"), draw: drawWgsl, narrow: narrowWgsl, half: halfWgsl("half", "f32"), half4: halfWgsl("half4", "vec4<f32>") };
+    return functions.filter((f) => this.#used.has(f)).map((f) => texts[f]);
+  }
+
+  /** Whether halves occur in what was written so far. */
+  halves(): boolean {
+    return this.#bindings.some((b) => b.half) || this.#used.has("half") || this.#used.has("half4");
   }
 
   of(v: Value): string {
@@ -51,19 +59,27 @@ export class Words {
   /** The statement that stores a value, or four. */
   store({ into, at, value, vector }: Extract<Statement, { kind: "store" }>): string {
     const b = this.#slot(into);
-    const { parts, vector: wide } = this.#bindings[b] as Binding;
+    const { parts, vector: wide, half } = this.#bindings[b] as Binding;
     const place = this.of(at);
-    const what = this.as(value, vector);
+    const what = half ? this.#half(this.as(value, vector), vector) : this.as(value, vector);
     if (vector || !wide) return parts === 1 ? `buf${b}[${place}] = ${what};` : `put${b}(${place}, ${what});`;
     return parts === 1 ? `buf${b}[${place} / 4][${place} % 4] = ${what};` : `set${b}(${place} / 4, ${place} % 4, ${what});`;
   }
 
   #load(v: Extract<Value, { kind: "load" }>): string {
     const b = this.#slot(v.from);
-    const { parts, vector: wide } = this.#bindings[b] as Binding;
+    const { parts, vector: wide, half } = this.#bindings[b] as Binding;
     const at = this.of(v.at);
-    if (v.vector || !wide) return parts === 1 ? `buf${b}[${at}]` : `get${b}(${at})`;
-    return parts === 1 ? `buf${b}[${at} / 4][${at} % 4]` : `get${b}(${at} / 4)[${at} % 4]`;
+    const place = v.vector || !wide ? (parts === 1 ? `buf${b}[${at}]` : `get${b}(${at})`)
+      : parts === 1 ? `buf${b}[${at} / 4][${at} % 4]` : `get${b}(${at} / 4)[${at} % 4]`;
+    return half ? `${v.vector ? "vec4<f32>" : "f32"}(${place})` : place;
+  }
+
+  /** A real, or four, as halves. */
+  #half(what: string, vector: boolean): string {
+    const fn = vector ? "half4" : "half";
+    this.#used.add(fn);
+    return `${fn}(${what})`;
   }
 
   #apply(v: Apply): string {
@@ -95,6 +111,7 @@ export class Words {
         return `narrow(${a})`;
       case "widen": throw new Error("internal: a wide number outside a sum");
       case "hold": return a;
+      case "half": return `${kind("f32")}(${this.#half(a, vector)})`;
       case "binade": return `bitcast<${kind("f32")}>(bitcast<${kind("u32")}>(${a}) & ${kind("u32")}(0x7f800000u))`;
       case "select": {
         const [test, then, otherwise] = v.args as [Value, Value, Value];
@@ -113,7 +130,7 @@ export class Words {
   }
 }
 
-/** The WGSL type of one element. */
+/** The WGSL type of a value. */
 export function scalar(type: Type): string {
   switch (type) {
     case "real": return "f32";

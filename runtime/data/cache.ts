@@ -1,7 +1,7 @@
 // Measured and prepared cases on disk, so that what takes long is done once; named by everything they depend on.
 
 import { createHash } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Fault, type Diagnostic } from "../../compiler/report/diagnostic.ts";
@@ -30,6 +30,33 @@ export function cachePath(folder: string, { images, label }: CaseFiles, settings
   });
   const key = createHash("sha256").update(JSON.stringify([FORMAT, files, settings])).digest("hex").slice(0, 32);
   return join(folder, `${key}.safetensors`);
+}
+
+/** What no run has looked at for so long is not wanted any more. */
+const DAYS_KEPT = 30;
+
+/**
+ * Takes out of the cache what was used last before a time, by default 30 days ago, and tells how many files of how many bytes went. Only files
+ * that this module writes are touched.
+ */
+export function sweepCache(folder: string, before = Date.now() - DAYS_KEPT * 86_400_000): { readonly files: number; readonly bytes: number } {
+  let [files, bytes] = [0, 0];
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    // A run that was killed leaves the beginning of a file.
+    if (!/^[0-9a-f]{32}\.safetensors$|^\.[0-9a-f]{32}\.safetensors\.\d+\.tmp$/.test(name)) continue;
+    const path = join(folder, name);
+    const { size, mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0, mtimeMs: Infinity };
+    if (mtimeMs >= before) continue;
+    try {
+      rmSync(path);
+    } catch {
+      // It belongs to somebody else, or is gone already.
+      continue;
+    }
+    files++;
+    bytes += size;
+  }
+  return { files, bytes };
 }
 
 /** Something that was kept, and what there was to warn about when it was made. */
@@ -89,10 +116,21 @@ function readKept(path: string): TensorFile | undefined {
   if (!existsSync(path)) return undefined;
   try {
     const file = readTensors(path);
+    markUsed(path);
     return file.metadata.has("kept") ? file : undefined;
   } catch (error) {
     // Damaged, as after a full disk: it is made anew.
     if (error instanceof Fault) return undefined;
     throw error;
+  }
+}
+
+/** A file's time is that of its last use, by which it is swept. */
+function markUsed(path: string): void {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // A cache that may only be read is not swept either.
   }
 }

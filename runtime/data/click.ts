@@ -16,13 +16,16 @@ export interface Click {
 
 /**
  * Fills one channel [D, H, W] at `at`: the distance in mm of every voxel from the click, divided by the greatest one, so
- * 0 at the click and 1 farthest away. `click` counts voxels of the patch along D, H, W and may lie outside it.
+ * 0 at the click and 1 farthest away. `click` counts voxels of the patch along D, H, W and may lie outside it. `around` is a larger
+ * box that is filled, with the patch in its middle.
  */
-export function clickMap(click: Triple, size: Triple, spacing: Triple, into: Float32Array, at: number): void {
-  const [alongZ, alongY, alongX] = ([0, 1, 2] as const).map((axis) => squares(click[axis], size[axis], spacing[axis]));
+export function clickMap(click: Triple, size: Triple, spacing: Triple, into: Float32Array, at: number, around = size): void {
+  const margin = (axis: 0 | 1 | 2): number => Math.floor((around[axis] - size[axis]) / 2);
+  const [alongZ, alongY, alongX] = ([0, 1, 2] as const).map((axis) => squares(click[axis] + margin(axis), around[axis], spacing[axis]));
   if (alongZ === undefined || alongY === undefined || alongX === undefined) return;
+  const inside = (along: Float64Array, axis: 0 | 1 | 2): number => ends(along.subarray(margin(axis), margin(axis) + size[axis]));
   // A distance is greatest in a corner.
-  const most = Math.sqrt(ends(alongZ) + ends(alongY) + ends(alongX));
+  const most = Math.sqrt(inside(alongZ, 0) + inside(alongY, 1) + inside(alongX, 2));
   const scale = most === 0 ? 0 : 1 / most;
   let to = at;
   for (const z of alongZ) for (const y of alongY) for (const x of alongX) into[to++] = Math.sqrt(z + y + x) * scale;

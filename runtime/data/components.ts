@@ -1,4 +1,4 @@
-// Connected parts of a mask: voxels that touch by a face belong together.
+// Connected parts of a mask: voxels that touch by a face belong together, or those that touch at all.
 
 import { unravel, voxels } from "./volume.ts";
 import type { Triple } from "./volume.ts";
@@ -12,8 +12,8 @@ export interface Component {
   readonly last: Triple;
 }
 
-/** All 6-connected parts of a mask [D, H, W] (0 is outside), in the order of their first voxels. */
-export function components(mask: Uint8Array, shape: Triple): readonly Component[] {
+/** All 6- or 26-connected parts of a mask [D, H, W] (0 is outside), in the order of their first voxels. */
+export function components(mask: Uint8Array, shape: Triple, neighbours: 6 | 26 = 6): readonly Component[] {
   const left = Uint8Array.from(mask);
   // One list for all: a part is a stretch of it, and what is still to be looked at its end.
   let count = 0;
@@ -42,6 +42,12 @@ export function components(mask: Uint8Array, shape: Triple): readonly Component[
       if (z < z0) z0 = z; else if (z > z1) z1 = z;
       if (y < y0) y0 = y; else if (y > y1) y1 = y;
       if (x < x0) x0 = x; else if (x > x1) x1 = x;
+      if (neighbours === 26) {
+        for (let dz = z > 0 ? -1 : 0; dz <= (z < depth - 1 ? 1 : 0); dz++) for (let dy = y > 0 ? -1 : 0; dy <= (y < height - 1 ? 1 : 0); dy++) {
+          for (let dx = x > 0 ? -1 : 0; dx <= (x < width - 1 ? 1 : 0); dx++) reach(at + dz * plane + dy * width + dx);
+        }
+        continue;
+      }
       if (z > 0) reach(at - plane);
       if (z < depth - 1) reach(at + plane);
       if (y > 0) reach(at - width);

@@ -39,6 +39,11 @@ export interface Region {
   readonly written: number;
 }
 
+/** `whole (1, 2, 3), core (2, 3)` */
+export function regionsText(regions: readonly Region[]): string {
+  return regions.map(({ name, values }) => `${name} (${values.join(", ")})`).join(", ");
+}
+
 /** What dataset.json says. */
 export interface Declaration {
   readonly name: string | undefined;
@@ -152,6 +157,7 @@ function readLabels(path: string, given: unknown, order: unknown): Pick<Declarat
   }
   if (classes.length < 2) throw wrong(path, "`labels` needs the background and at least one class", labelHint);
   if (ignore !== undefined && ignore !== classes.length) throw wrong(path, `label \`ignore\` has the value ${JSON.stringify(ignore)}`, `it must be the highest value, here ${classes.length}`);
+  if (classes.length > 255 && ignore !== undefined) throw wrong(path, `label \`ignore\` has the value ${classes.length}, at most 255 are possible`, "take a class out");
   return { classes, ignore: ignore === undefined ? undefined : classes.length, regions: regions ? readRegions(path, lists, order) : undefined };
 }
 

@@ -3,7 +3,7 @@
 import { statSync } from "node:fs";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { durationText } from "../train/progress.ts";
-import { cacheFolder } from "./cache.ts";
+import { cacheFolder, sweepCache } from "./cache.ts";
 import { doAll, threadsFor } from "./case-pool.ts";
 import { madeOf, type CaseWork, type Recipe, type WorkResult } from "./case-work.ts";
 import { loadCases, type Case } from "./case.ts";
@@ -58,6 +58,7 @@ function atOnce(dataset: Dataset, files: readonly CaseFiles[], tell: Tell): Gath
 
 function inThreads(dataset: Dataset, files: readonly CaseFiles[], largest: number, tell: Tell): Gathered {
   const cache = cacheFolder();
+  sweepCache(cache);
   const { classes, ignore } = dataset;
   const threads = threadsFor(largest * UNPACKED, files.length);
   const run = (task: CaseWork["task"], verb: string): Promise<readonly WorkResult[]> => {

@@ -2,6 +2,7 @@
 
 import { constants, gunzipSync, inflateSync } from "node:zlib";
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
+import { MOST_BYTES } from "../files.ts";
 
 /** Deflate cannot do better than 1032 to 1, so a size beyond this is a lie without unpacking anything. */
 const BEST_RATIO = 1032;
@@ -42,6 +43,9 @@ function unpack(path: string, run: () => Uint8Array): Uint8Array {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : "";
     const hint = "copy or download the file again";
+    if (code === "ERR_BUFFER_TOO_LARGE") {
+      throw new Fault(diagnostic("N1006", `cannot read ${path}`, { facts: [`It unpacks to more than ${MOST_BYTES / 2 ** 30} GiB, the most that can be read at once.`], hint: "crop the image, or save it with fewer bytes per voxel" }));
+    }
     if (code === "Z_BUF_ERROR") {
       throw new Fault(diagnostic("N1002", `${path} is truncated`, { facts: ["Its compressed stream stops before its end."], hint }));
     }

@@ -46,9 +46,12 @@ function dicom(path: string, fact: string): Fault {
   }));
 }
 
-/** Writes a label map with the grid, orientation and affine of the file it was made for, in the format that `path` ends with. */
-export function writeLabels(path: string, labels: Uint8Array | Int16Array, grid: StoredGrid): void {
-  write(path, labels, grid);
+/**
+ * Writes a label map with the grid, orientation and affine of the file it was made for, in the format that `path` ends with; as
+ * uint8, or as uint16 where a label is 255 or more, as nnU-Net does.
+ */
+export function writeLabels(path: string, labels: Uint8Array | Uint16Array, grid: StoredGrid): void {
+  write(path, labels.some((label) => label >= 255) ? Uint16Array.from(labels) : Uint8Array.from(labels), grid);
 }
 
 /** As `writeLabels`, an image of 32-bit floats. */
@@ -56,7 +59,7 @@ export function writeImage(path: string, values: Float32Array, grid: StoredGrid)
   write(path, values, grid);
 }
 
-function write(path: string, values: Uint8Array | Int16Array | Float32Array, grid: StoredGrid): void {
+function write(path: string, values: Uint8Array | Uint16Array | Float32Array, grid: StoredGrid): void {
   switch (endingOf(path)?.toLowerCase()) {
     case ".nrrd":
       writeAtomic(path, encodeNrrd(values, grid));

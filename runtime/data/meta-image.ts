@@ -90,7 +90,7 @@ function dataOf(path: string, file: Uint8Array, end: number, { place, packed, sk
  * The bytes of a MetaImage file on a stored grid: header and voxels, which are to be written one after the other into a `.mha`,
  * or, with the name `beside`, into a `.mhd` and that file. `values` is in the volume's order.
  */
-export function encodeMetaImage(values: Uint8Array | Int16Array | Float32Array, grid: StoredGrid, beside?: string): { readonly header: Uint8Array; readonly voxels: Uint8Array } {
+export function encodeMetaImage(values: Uint8Array | Uint16Array | Float32Array, grid: StoredGrid, beside?: string): { readonly header: Uint8Array; readonly voxels: Uint8Array } {
   const stored = storeVoxels(values, grid, values.slice());
   const packed = deflateSync(new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength));
   const lengths = columnLengths(grid.affine);
@@ -100,7 +100,7 @@ export function encodeMetaImage(values: Uint8Array | Int16Array | Float32Array, 
     "ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False", "CompressedData = True", `CompressedDataSize = ${packed.length}`,
     ...(known ? [`TransformMatrix = ${directions.join(" ")}`, `Offset = ${-grid.affine[0][3]} ${-grid.affine[1][3]} ${grid.affine[2][3]}`, "CenterOfRotation = 0 0 0"] : []),
     `ElementSpacing = ${lengths.join(" ")}`, `DimSize = ${grid.size.join(" ")}`,
-    `ElementType = ${values instanceof Uint8Array ? "MET_UCHAR" : values instanceof Int16Array ? "MET_SHORT" : "MET_FLOAT"}`, `ElementDataFile = ${beside ?? "LOCAL"}`,
+    `ElementType = ${values instanceof Uint8Array ? "MET_UCHAR" : values instanceof Uint16Array ? "MET_USHORT" : "MET_FLOAT"}`, `ElementDataFile = ${beside ?? "LOCAL"}`,
   ].join("\n");
   return { header: Buffer.from(`${header}\n`, "latin1"), voxels: packed };
 }

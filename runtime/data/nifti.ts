@@ -49,13 +49,11 @@ function tooShort(path: string, header: Header, kind: Kind, needed: number, foun
   return new Fault(diagnostic("N1002", `${path} is truncated`, { facts, hint: "copy or export the file again" }));
 }
 
-/** The bytes of a label map on a stored grid: uint8 when the values fit, else int16. `labels` is in the volume's order. */
-export function encodeLabels(labels: Uint8Array | Int16Array, grid: StoredGrid, compress: boolean): Uint8Array {
+/** The bytes of a label map of uint8 or uint16 on a stored grid. `labels` is in the volume's order. */
+export function encodeLabels(labels: Uint8Array | Uint16Array, grid: StoredGrid, compress: boolean): Uint8Array {
   invariant(labels.length === voxels(turnedShape(grid)), () => `${labels.length} labels for a grid of ${grid.size.join(" x ")}`);
-  let fitsByte = true;
-  for (const label of labels) if (label < 0 || label > 255) fitsByte = false;
-  const stored = fitsByte ? storeVoxels(labels, grid, new Uint8Array(labels.length)) : storeVoxels(labels, grid, new Int16Array(labels.length));
-  return assemble(writeHeader(grid, fitsByte ? 2 : 4, fitsByte ? 8 : 16), stored, compress);
+  const [kind, bits] = labels instanceof Uint8Array ? [2, 8] : [512, 16];
+  return assemble(writeHeader(grid, kind, bits), storeVoxels(labels, grid, labels.slice()), compress);
 }
 
 /** The bytes of an image of float32 values on a stored grid. `values` is in the volume's order. */
@@ -64,14 +62,14 @@ export function encodeImage(values: Float32Array, grid: StoredGrid, compress: bo
   return assemble(writeHeader(grid, 16, 32), storeVoxels(values, grid, new Float32Array(values.length)), compress);
 }
 
-function assemble(header: Uint8Array, data: Uint8Array | Int16Array | Float32Array, compress: boolean): Uint8Array {
+function assemble(header: Uint8Array, data: Uint8Array | Uint16Array | Float32Array, compress: boolean): Uint8Array {
   const bytes = new Uint8Array(header.length + data.byteLength);
   bytes.set(header);
   if (data instanceof Uint8Array) {
     bytes.set(data, header.length);
   } else {
     const view = new DataView(bytes.buffer, header.length);
-    if (data instanceof Int16Array) data.forEach((value, n) => view.setInt16(2 * n, value, true));
+    if (data instanceof Uint16Array) data.forEach((value, n) => view.setUint16(2 * n, value, true));
     else data.forEach((value, n) => view.setFloat32(4 * n, value, true));
   }
   return compress ? gzipSync(bytes) : bytes;

@@ -104,13 +104,13 @@ function dataOf(path: string, file: Uint8Array, fields: ReadonlyMap<string, stri
 }
 
 /** The bytes of a NRRD file of 8-bit or 16-bit labels, or 32-bit floats, on a stored grid. `values` is in the volume's order. */
-export function encodeNrrd(values: Uint8Array | Int16Array | Float32Array, grid: StoredGrid): Uint8Array {
+export function encodeNrrd(values: Uint8Array | Uint16Array | Float32Array, grid: StoredGrid): Uint8Array {
   const stored = storeVoxels(values, grid, values.slice());
   const vector = (v: readonly number[]): string => `(${v.join(",")})`;
   const column = (c: 0 | 1 | 2 | 3): readonly number[] => [-grid.affine[0][c], -grid.affine[1][c], grid.affine[2][c]];
   const known = grid.sformCode > 0 || grid.qformCode > 0;
   const header = [
-    "NRRD0004", `type: ${values instanceof Uint8Array ? "uchar" : values instanceof Int16Array ? "short" : "float"}`, "dimension: 3", `sizes: ${grid.size.join(" ")}`,
+    "NRRD0004", `type: ${values instanceof Uint8Array ? "uchar" : values instanceof Uint16Array ? "ushort" : "float"}`, "dimension: 3", `sizes: ${grid.size.join(" ")}`,
     ...(known
       ? ["space: left-posterior-superior", `space directions: ${vector(column(0))} ${vector(column(1))} ${vector(column(2))}`, `space origin: ${vector(column(3))}`]
       : [`spacings: ${[0, 1, 2].map((c) => Math.hypot(...column(c as 0 | 1 | 2))).join(" ")}`]),

@@ -6,7 +6,7 @@ import type { Draws } from "../draws.ts";
 import type { Case } from "./case.ts";
 import { caseVoxels } from "./case.ts";
 import { clickMap } from "./click.ts";
-import { cropInto, flipAxis } from "./crop.ts";
+import { cropInto } from "./crop.ts";
 import { unravel } from "./volume.ts";
 import type { Triple } from "./volume.ts";
 
@@ -22,8 +22,8 @@ export interface Sampling {
   readonly seed: number;
   readonly batch: number;
   readonly patch: Triple;
-  /** Whether each axis D, H, W may be mirrored at random; never unless asked for. */
-  readonly mirror?: readonly [boolean, boolean, boolean];
+  /** What is cut out around each patch, the patch in its middle, so that it can be turned later; by default the patch alone. */
+  readonly around?: Triple | undefined;
   /** Whether images have one more channel, the map of a click on a random foreground voxel; every case needs foreground then. */
   readonly guide?: boolean;
 }
@@ -36,26 +36,32 @@ export interface Draw {
   readonly start: Triple;
   /** The class the patch was centred on. */
   readonly around: number | undefined;
-  readonly mirrored: readonly [boolean, boolean, boolean];
-  /** The voxel of the patch that was clicked, before mirroring; it may lie outside. */
+  /** The voxel of the patch that was clicked; it may lie outside. */
   readonly click: Triple | undefined;
 }
 
-/** Voxels remembered per class; evenly spread when a class has more. */
-const REMEMBERED = 200_000;
+/** Voxels remembered per class and case, or a hundredth of them where that is more; evenly spread when a class has more. */
+const REMEMBERED = 10_000;
+/** Walks the unit interval evenly: voxels taken at one distance would lie on a lattice wherever that divides a row. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Finds out where the classes of a case are. */
-export function indexed(source: Case): Indexed {
+/** Finds out where the classes of a case are; or its `regions` of label values, of which the first is 1. */
+export function indexed(source: Case, regions?: readonly (readonly number[])[]): Indexed {
+  const classesOf = Array.from({ length: 256 }, (_, label) => regions?.flatMap((values, n) => (values.includes(label) ? [n + 1] : [])) ?? [label]);
   const counts = new Uint32Array(256);
-  for (const value of source.label ?? []) counts[value] = (counts[value] ?? 0) + 1;
-  const lists = [...counts].map((count, value) => ({ value, every: Math.max(1, Math.ceil(count / REMEMBERED)), seen: 0, count }));
-  const found = lists.map(({ count, every, value }) => (value === 0 ? new Uint32Array() : new Uint32Array(Math.ceil(count / every))));
-  source.label?.forEach((value, at) => {
-    const list = lists[value];
-    const into = found[value];
-    if (value === 0 || list === undefined || into === undefined) return;
-    if (list.seen % list.every === 0) into[list.seen / list.every] = at;
-    list.seen++;
+  for (const label of source.label ?? []) for (const value of classesOf[label] ?? []) counts[value] = (counts[value] ?? 0) + 1;
+  const lists = [...counts].map((count, value) => ({ value, every: Math.max(1, Math.floor(count / Math.max(REMEMBERED, count / 100))), seen: 0, count }));
+  const found = lists.map(({ count, every, value }) => (value === 0 ? new Uint32Array() : new Uint32Array(Math.floor(count / every))));
+  source.label?.forEach((label, at) => {
+    for (const value of classesOf[label] ?? []) {
+      const list = lists[value];
+      const into = found[value];
+      if (value === 0 || list === undefined || into === undefined) continue;
+      // One of every so many that follow each other; what is left over at the end is beyond the array, and dropped.
+      const group = Math.floor(list.seen / list.every);
+      if (list.seen % list.every === Math.floor(((group * GOLDEN) % 1) * list.every)) into[group] = at;
+      list.seen++;
+    }
   });
   return { source, classes: found.flatMap((at, value) => (at.length > 0 ? [{ value, at }] : [])) };
 }
@@ -97,11 +103,9 @@ export function choosePatch(cases: readonly Indexed[], sampling: Sampling, step:
     return Math.min(Math.max(centre[axis] - Math.floor(sampling.patch[axis] / 2), low), high);
   };
   const start: Triple = [place(0), place(1), place(2)];
-  const mirror = (axis: 0 | 1 | 2): boolean => sampling.mirror?.[axis] === true && random.next() < 0.5;
-  const mirrored = [mirror(0), mirror(1), mirror(2)] as const;
   const clicked = sampling.guide === true ? anyForeground(chosen, random) : undefined;
   const click: Triple | undefined = clicked && [clicked[0] - start[0], clicked[1] - start[1], clicked[2] - start[2]];
-  return { from, start, around: group?.value, mirrored, click };
+  return { from, start, around: group?.value, click };
 }
 
 /** A voxel of any class, all of them equally likely (as far as they are remembered). */
@@ -120,33 +124,33 @@ function reach(size: number, patch: number): readonly [number, number] {
   return lacking > 0 ? [-Math.ceil(lacking / 2), -Math.floor(lacking / 2)] : [0, size - patch];
 }
 
-/** Fills `image` [N, C, D, H, W] (a click's map is the last of the channels) and `label` [N, 1, D, H, W] with the batch of a step. */
-export function fillBatch(cases: readonly Indexed[], sampling: Sampling, step: number, image: Float32Array, label: Float32Array): readonly Draw[] {
-  const size = sampling.patch[0] * sampling.patch[1] * sampling.patch[2];
-  invariant(label.length === sampling.batch * size, () => `a label tensor of ${label.length} for ${sampling.batch} patches of ${size}`);
-  return Array.from({ length: sampling.batch }, (_, sample) => {
-    const draw = choosePatch(cases, sampling, step, sample);
+/**
+ * Fills `image` [N, C, D, H, W] (a click's map is the last of the channels) and `label` [N, 1, D, H, W] with the batch of a step, all that is
+ * cut out around its patches, or with as much of it as they hold, from sample `first` on.
+ */
+export function fillBatch(cases: readonly Indexed[], sampling: Sampling, step: number, image: Float32Array, label: Float32Array, first = 0): readonly Draw[] {
+  const { patch, around = patch } = sampling;
+  const size = around[0] * around[1] * around[2];
+  const begin = (at: Triple, axis: 0 | 1 | 2): number => at[axis] - Math.floor((around[axis] - patch[axis]) / 2);
+  const count = label.length / size;
+  invariant(Number.isInteger(count) && first + count <= sampling.batch, () => `a label tensor of ${label.length} for ${sampling.batch} patches of ${size}`);
+  return Array.from({ length: count }, (_, sample) => {
+    const draw = choosePatch(cases, sampling, step, first + sample);
     const source = cases[draw.from]?.source;
     const channels = (source?.channels ?? 0) + (draw.click === undefined ? 0 : 1);
     invariant(source !== undefined && image.length === label.length * channels, () => `an image tensor of ${image.length} for ${channels} channels`);
     const whole = caseVoxels(source);
+    const start: Triple = [begin(draw.start, 0), begin(draw.start, 1), begin(draw.start, 2)];
     for (let channel = 0; channel < source.channels; channel++) {
       const at = (sample * channels + channel) * size;
-      cropInto(source.image.subarray(channel * whole, (channel + 1) * whole), source.shape, draw.start, sampling.patch, image, at);
-      mirrorBox(image, at, sampling.patch, draw);
+      cropInto(source.image.subarray(channel * whole, (channel + 1) * whole), source.shape, start, around, image, at);
     }
     if (draw.click !== undefined) {
       const at = (sample * channels + source.channels) * size;
-      clickMap(draw.click, sampling.patch, source.spacing, image, at);
-      mirrorBox(image, at, sampling.patch, draw);
+      clickMap(draw.click, patch, source.spacing, image, at, around);
     }
     if (source.label === undefined) label.fill(0, sample * size, (sample + 1) * size);
-    else cropInto(source.label, source.shape, draw.start, sampling.patch, label, sample * size);
-    mirrorBox(label, sample * size, sampling.patch, draw);
+    else cropInto(source.label, source.shape, start, around, label, sample * size);
     return draw;
   });
-}
-
-function mirrorBox(box: Float32Array, at: number, size: Triple, draw: Draw): void {
-  for (const axis of [0, 1, 2] as const) if (draw.mirrored[axis]) flipAxis(box, at, size, axis);
 }

@@ -4,6 +4,7 @@ import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 import type { Case } from "../data/case.ts";
 import { clickMap } from "../data/click.ts";
+import type { Region } from "../data/dataset.ts";
 import type { Fingerprint } from "../data/fingerprint.ts";
 import { cutLabel } from "../data/nonzero.ts";
 import { inPrepared, prepareCase } from "../data/prepare.ts";
@@ -27,7 +28,10 @@ export interface Predictor {
   readonly window: Triple;
   readonly batch: number;
   readonly channels: readonly string[];
+  /** Of classes, or of regions, the background first. */
   readonly classes: readonly string[];
+  /** What the classes but the background are, where they are regions. */
+  readonly regions?: readonly Region[] | undefined;
   readonly fingerprint: Fingerprint;
   readonly overlap: number;
   readonly blend: Blending;

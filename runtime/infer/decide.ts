@@ -1,4 +1,4 @@
-// What the values of a network say about classes: one value per class competes, one less means independent targets.
+// What the values of a network say about classes: one value per class competes, one less means independent targets, which may overlap.
 
 /**
  * Whether an output has values for the foreground classes only. Each is then a yes or no of its own, the probability is its
@@ -37,8 +37,21 @@ export function toShares(votes: Float64Array, count: number, classes: number, al
   for (let at = 0, n = 0; at < classes * count; at++, n = n + 1 === count ? 0 : n + 1) votes[at] = (votes[at] ?? 0) / (sum[n] ?? 1);
 }
 
-/** The class with the largest of the votes [classes, count], voxel by voxel, into `labels` at `to`; the first of equals. */
-export function winners(votes: Float64Array, count: number, classes: number, labels: Uint8Array, to = 0): void {
+/** What each target writes into a label map where it holds, the later over the earlier, so that they may overlap. */
+export type Written = readonly number[];
+
+/**
+ * The class with the largest of the votes [classes, count], voxel by voxel, into `labels` at `to`; the first of equals. Where targets
+ * may overlap, each that has more votes than the background holds, and what is `written` for the last of them counts.
+ */
+export function winners(votes: Float64Array, count: number, classes: number, labels: Uint8Array, to = 0, written?: Written): void {
+  if (written !== undefined) {
+    labels.fill(0, to, to + count);
+    written.forEach((value, k) => {
+      for (let n = 0, at = (k + 1) * count; n < count; n++, at++) if ((votes[at] ?? 0) > (votes[n] ?? 0)) labels[to + n] = value;
+    });
+    return;
+  }
   for (let n = 0; n < count; n++) {
     let best = 0;
     let most = votes[n] ?? 0;
@@ -53,8 +66,8 @@ export function winners(votes: Float64Array, count: number, classes: number, lab
 /** Voxels that are decided at a time. */
 const STRETCH = 4096;
 
-/** The winning class, voxel by voxel: logits [N, K, …] to [N, …]. */
-export function decide(logits: Float32Array, samples: number, channels: number, classes: number): Uint8Array {
+/** The winning class, or what is `written` for overlapping targets, voxel by voxel: logits [N, K, …] to [N, …]. */
+export function decide(logits: Float32Array, samples: number, channels: number, classes: number, written?: Written): Uint8Array {
   const size = logits.length / (samples * channels);
   const out = new Uint8Array(samples * size);
   const votes = new Float64Array(classes * STRETCH);
@@ -63,7 +76,7 @@ export function decide(logits: Float32Array, samples: number, channels: number, 
     for (let from = 0; from < size; from += STRETCH) {
       const count = Math.min(STRETCH, size - from);
       votesOf(own, size, channels, classes, from, count, votes);
-      winners(votes, count, classes, out, sample * size + from);
+      winners(votes, count, classes, out, sample * size + from, written);
     }
   }
   return out;

@@ -42,7 +42,8 @@ export interface EvaluationOptions {
 interface Rules {
   /** Of the values that maps may have. */
   readonly names: readonly string[];
-  readonly scored: readonly Scored[];
+  /** Undefined where no data set says: every value that a map has. */
+  readonly scored: readonly Scored[] | undefined;
   readonly ignore: number | undefined;
   readonly tolerance: number | undefined;
 }
@@ -53,9 +54,9 @@ export function evaluate(predicted: string, truth: string, { datasetJson, tolera
   const pairs = findPairs(predicted, truth, warnings);
   const path = datasetJson ?? namesBeside(truth);
   const declared = path === undefined ? undefined : readDeclaration(path);
-  const rules = { names: declared?.classes ?? ANY_CLASS, scored: scoredIn(declared), ignore: ignore ?? declared?.ignore, tolerance };
+  const rules = { names: declared?.classes ?? ANY_CLASS, scored: declared && scoredIn(declared), ignore: ignore ?? declared?.ignore, tolerance };
   const findings: Diagnostic[] = [];
-  const cases: CaseCounts[] = [];
+  const cases: Compared[] = [];
   pairs.forEach((pair, n) => {
     progress(n, pairs.length, pair.name);
     try {
@@ -66,27 +67,41 @@ export function evaluate(predicted: string, truth: string, { datasetJson, tolera
     }
   });
   if (findings.length > 0) throw new Fault(...findings);
-  const scored = declared === undefined ? rules.scored.slice(0, 1 + lastSeen(cases)) : rules.scored;
-  return { cases: cases.map((one) => ({ ...one, counts: one.counts.slice(0, scored.length), surfaces: one.surfaces?.slice(0, scored.length) })), scored, warnings };
+  const scored = rules.scored ?? classesOf([...new Set(cases.flatMap((one) => one.values))]);
+  return { cases: cases.map((one) => inOrder(one, scored)), scored, warnings };
 }
 
-/** The regions of a data set, else its classes; without one any value is a class. */
-function scoredIn(declared: Declaration | undefined): readonly Scored[] {
-  const { classes = ANY_CLASS, regions } = declared ?? {};
+/** A case with the values that its scores are of, where these are single ones. */
+interface Compared extends CaseCounts {
+  readonly values: readonly number[];
+}
+
+/** The scores of a case in the order of all, where it may lack some. */
+function inOrder({ values, counts, surfaces, ...one }: Compared, scored: readonly Scored[]): CaseCounts {
+  if (values.length === 0) return { ...one, counts, surfaces };
+  const total = Object.values(counts[0] ?? {}).reduce((sum: number, n: number) => sum + n, 0);
+  const places = scored.map((of) => values.indexOf(of.values[0] ?? 0));
+  return {
+    ...one, counts: places.map((at) => counts[at] ?? { hits: 0, falseAlarms: 0, misses: 0, rest: total }),
+    surfaces: surfaces && places.map((at) => surfaces[at] ?? NOWHERE),
+  };
+}
+
+/** Each value by itself, the background first though no map may have it. */
+function classesOf(values: readonly number[]): readonly Scored[] {
+  return [0, ...values.filter((value) => value !== 0).sort((a, b) => a - b)].map((value) => ({ name: String(value), values: [value] }));
+}
+
+/** The regions of a data set, else its classes. */
+function scoredIn({ classes, regions }: Declaration): readonly Scored[] {
   const all = classes.map((name, value) => ({ name, values: [value] }));
   return regions === undefined ? all : [...all.slice(0, 1), ...regions.map(({ name, values }) => ({ name, values }))];
 }
 
-const ANY_CLASS: readonly string[] = Array.from({ length: 256 }, (_, value) => String(value));
+/** What labels may be without a data set. */
+const ANY_CLASS: readonly string[] = Array.from({ length: 65_536 }, (_, value) => String(value));
 
-/** Without a data set: as many classes as the largest value seen asks for. */
-function lastSeen(cases: readonly CaseCounts[]): number {
-  let last = 1;
-  for (const { counts } of cases) counts.forEach(({ hits, falseAlarms, misses }, value) => { if (hits + falseAlarms + misses > 0) last = Math.max(last, value); });
-  return last;
-}
-
-function compare(pair: Pair, { names, scored, ignore, tolerance }: Rules, warnings: Diagnostic[]): CaseCounts {
+function compare(pair: Pair, { names, scored: declared, ignore, tolerance }: Rules, warnings: Diagnostic[]): Compared {
   const guess = readVolume(pair.predicted);
   const truth = readVolume(pair.truth);
   warnings.push(...guess.warnings, ...truth.warnings);
@@ -98,15 +113,24 @@ function compare(pair: Pair, { names, scored, ignore, tolerance }: Rules, warnin
     ...labelFindings(pair.predicted, a, names), ...labelFindings(pair.truth, b.map((value) => (value === ignore ? 0 : value)), names),
   ];
   if (findings.length > 0) throw new Fault(...findings);
+  const values = declared === undefined ? valuesIn(a, b, ignore) : [];
+  const scored = declared ?? classesOf(values);
   const counts = countRegions(a, b, scored.map(({ values }) => values), ignore);
   const { shape, spacing, affine } = truth.volume;
-  const counted = { ...pair, counts, volume: Math.abs(determinant(affine)) };
+  const counted = { ...pair, values: scored.flatMap((one) => (declared === undefined ? one.values : [])), counts, volume: Math.abs(determinant(affine)) };
   if (tolerance === undefined) return counted;
   // To both maps an ignored voxel is background.
   const [p, t] = ignore === undefined ? [a, b] : [a.map((value, n) => (b[n] === ignore ? 0 : value)), b.map((value) => (value === ignore ? 0 : value))];
   const surfaces = counts.map(({ hits, falseAlarms, misses }, k) =>
     (k === 0 || hits + falseAlarms + misses === 0 ? NOWHERE : surfaceScores(p, t, maskOf(scored[k]?.values ?? []), shape, spacing, tolerance)));
   return { ...counted, surfaces };
+}
+
+/** All values that count in either of two maps. */
+function valuesIn(predicted: ArrayLike<number>, truth: ArrayLike<number>, ignore: number | undefined): readonly number[] {
+  const seen = new Uint8Array(65_536);
+  for (let n = 0; n < truth.length; n++) if (truth[n] !== ignore) seen[predicted[n] ?? 0] = seen[truth[n] ?? 0] = 1;
+  return [...seen.keys()].filter((value) => seen[value] === 1);
 }
 
 function misplaced({ predicted, truth }: Pair, guess: Volume, label: Volume): Diagnostic {

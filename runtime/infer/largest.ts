@@ -2,11 +2,12 @@
 
 import { components, largest } from "../data/components.ts";
 import type { Triple } from "../data/volume.ts";
+import type { Values } from "../train/metrics.ts";
 
-/** Labels [D, H, W] with one 6-connected part, the largest, of each of the `classes`; in place. */
-export function keepLargest(labels: Uint8Array, shape: Triple, classes: readonly number[]): void {
-  for (const value of classes) {
-    const parts = components(labels.map((label) => (label === value ? 1 : 0)), shape);
+/** Labels [D, H, W] with one 26-connected part, the largest, of each of the `classes`, one after the other; in place. */
+export function keepLargest(labels: Uint8Array, shape: Triple, classes: readonly Values[]): void {
+  for (const values of classes) {
+    const parts = components(labels.map((label) => (values.includes(label) ? 1 : 0)), shape, 26);
     const kept = largest(parts);
     for (const part of parts) if (part !== kept) for (const at of part.at) labels[at] = 0;
   }

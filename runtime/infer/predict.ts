@@ -20,6 +20,7 @@ import { keepLargest } from "./largest.ts";
 import { Probabilities } from "./npz.ts";
 import { ringBytes } from "./ring.ts";
 import { averaged, labelsFrom } from "./slices.ts";
+import type { Values } from "../train/metrics.ts";
 
 /** What to predict: images, and a click where a network needs one. */
 export interface Request extends Wanted {
@@ -31,8 +32,8 @@ export interface Outputs {
   readonly folder: string;
   /** Also as probabilities, CASE.npz. */
   readonly probabilities: boolean;
-  /** Classes of which only the largest part is kept. */
-  readonly largest: readonly number[];
+  /** Label values of classes or regions of which only the largest part is kept. */
+  readonly largest: readonly Values[];
 }
 
 /** What happens meanwhile. */
@@ -103,10 +104,13 @@ async function predictCase(predictors: readonly Predictor[], wanted: Request, { 
   const warn = (finding: Diagnostic): void => void doubts.set(finding.headline, finding);
   predictors.flatMap((predictor) => spacingDoubts(predictor, loaded)).forEach(warn);
   const all = predictors.map((predictor, n) => caseSlices(predictor, loaded, click, { progress: (windows, of) => progress(n, windows, of), warn }));
-  const archive = probabilities ? new Probabilities(archivePath(folder, wanted.name), loaded.stored, first.classes.length) : undefined;
+  const { regions } = first;
+  // The background is no region: it has no probability of its own.
+  const [skipped, kept] = regions === undefined ? [0, first.classes.length] : [loaded.shape[1] * loaded.shape[2], regions.length];
+  const archive = probabilities ? new Probabilities(archivePath(folder, wanted.name), loaded.stored, kept) : undefined;
   let labels: Uint8Array;
   try {
-    labels = await labelsFrom(all.length === 1 && all[0] !== undefined ? all[0] : averaged(all), loaded.shape, first.classes.length, (slice, z) => archive?.put(slice, z));
+    labels = await labelsFrom(all.length === 1 && all[0] !== undefined ? all[0] : averaged(all), loaded.shape, first.classes.length, (slice, z) => archive?.put(slice.subarray(skipped), z), regions?.map(({ written }) => written));
   } catch (error) {
     archive?.discard();
     throw error;

@@ -8,6 +8,7 @@ import type { Taps } from "../data/spline.ts";
 import { voxels } from "../data/volume.ts";
 import type { Triple } from "../data/volume.ts";
 import { winners } from "./decide.ts";
+import type { Written } from "./decide.ts";
 
 /**
  * The probabilities of all classes, one slice [K, H, W] of a volume [D, H, W] after the other, from the first to the last.
@@ -30,13 +31,13 @@ export async function* averaged(all: readonly Slices[]): Slices {
   }
 }
 
-/** The most probable classes [D, H, W]; `each` gets every slice and its number before it is gone. */
-export async function labelsFrom(slices: Slices, shape: Triple, classes: number, each: (slice: Float64Array, z: number) => void = () => {}): Promise<Uint8Array> {
+/** The most probable classes [D, H, W], or what overlapping targets write; `each` gets every slice and its number before it is gone. */
+export async function labelsFrom(slices: Slices, shape: Triple, classes: number, each: (slice: Float64Array, z: number) => void = () => {}, written?: Written): Promise<Uint8Array> {
   const labels = new Uint8Array(voxels(shape));
   const plane = shape[1] * shape[2];
   let z = 0;
   for await (const slice of slices) {
-    winners(slice, plane, classes, labels, z * plane);
+    winners(slice, plane, classes, labels, z * plane, written);
     each(slice, z++);
   }
   invariant(z === shape[0], () => `${z} slices of ${shape[0]}`);

@@ -31,7 +31,7 @@ export type Mask = Uint8Array;
 
 /** The mask of some values. */
 export function maskOf(values: readonly number[]): Mask {
-  const mask = new Uint8Array(256);
+  const mask = new Uint8Array(65_536);
   for (const value of values) mask[value] = 1;
   return mask;
 }

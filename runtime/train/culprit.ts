@@ -1,12 +1,13 @@
 // Where a run stopped being numbers: the first tensor that has one that is none, its equation, and the case it came with.
 
 import type { Provenance } from "../../compiler/plan/plan.ts";
-import { fillBatch, type Draw, type Indexed, type Sampling } from "../data/patches.ts";
+import type { Draw, Indexed, Sampling } from "../data/patches.ts";
 import { placeText } from "../faults.ts";
 import type { Session } from "../session.ts";
 import type { Made } from "../watching.ts";
 import type { Weights } from "./checkpoint.ts";
-import { batchPorts, dialsAt, setDials, type Length } from "./loop.ts";
+import { batchPorts, Feed } from "./feed.ts";
+import { dialsAt, setDials, type Length, type Part } from "./loop.ts";
 import { firstBroken, gather, isMemory, put } from "./state.ts";
 
 /** A definition without memory of its own. */
@@ -35,41 +36,49 @@ export interface Search {
  * launch. Gives sentences about what was found; a step is done again with the same bits, so none is a riddle of its own.
  */
 export async function culprit(search: Search): Promise<readonly string[]> {
-  const { session, cases, sampling, length, from, to, tell, interrupted } = search;
-  const { image, label } = batchPorts(session.plan);
-  const images = new Float32Array(image.slice.bytes / 4);
-  const labels = new Float32Array(label.slice.bytes / 4);
+  const { session, cases, sampling, from, to, tell, interrupted } = search;
+  const feed = new Feed(session, cases, sampling);
+  const { parts } = feed;
   let before = await gather(session);
   for (let step = from; step < to; step++) {
     if (interrupted()) return [];
     tell(`looking for the first value that is no number: step ${step + 1} of ${to} again`);
-    const draws = fillBatch(cases, sampling, step, images, labels);
-    session.write(image.name, images);
-    session.write(label.name, labels);
-    setDials(session, dialsAt(step, length, sampling.seed));
-    await session.run();
-    const [loss = Number.NaN] = await session.read("loss");
+    let loss = 0;
+    for (let part = 0; part < parts; part++) {
+      await feed.give(step * parts + part);
+      setDials(session, dialsAt(step, search.length, sampling.seed, { part, parts }));
+      await session.run({ update: part === parts - 1 });
+      loss += (await session.read("loss"))[0] ?? Number.NaN;
+    }
     const after = await gather(session);
     if (Number.isFinite(loss) && firstBroken(after) === undefined) {
       before = after;
       continue;
     }
     tell(`looking for the first value that is no number: step ${step + 1}, launch by launch`);
-    return pinned(search, { step, before, images, labels, draws });
+    for (let part = 0; part < parts; part++) {
+      await feed.give(step * parts + part);
+      const found = await pinned(search, { step, part: { part, parts }, before, ...feed.given });
+      if (found.length > 0) return found;
+    }
+    return [];
   }
   return ["Done again from the checkpoint before, the same steps gave numbers: the device does not repeat itself."];
 }
 
-/** A step that breaks, with what it began with. */
+/** A part of a step that breaks, with what the step began with. */
 interface Broken {
   readonly step: number;
+  readonly part: Part;
   readonly before: ReadonlyMap<string, Weights>;
   readonly images: Float32Array;
   readonly labels: Float32Array;
   readonly draws: readonly Draw[];
 }
 
-async function pinned({ session, cases, within, interrupted }: Search, { step, before, images, labels, draws }: Broken): Promise<readonly string[]> {
+async function pinned({ session, cases, sampling, length, within, interrupted }: Search, { step, part, before, images, labels, draws }: Broken): Promise<readonly string[]> {
+  // By itself: the sum of gradients begins with this part.
+  setDials(session, { ...dialsAt(step, length, sampling.seed, part), "gradient/part": 0 });
   const nameOf = (sample: number): string => cases[draws[sample]?.from ?? 0]?.source.name ?? "";
   const per = images.length / draws.length;
   const bad = draws.flatMap((_, n) => (images.subarray(n * per, (n + 1) * per).every(Number.isFinite) ? [] : [nameOf(n)]));
@@ -95,7 +104,7 @@ async function firstMade(session: Session, before: ReadonlyMap<string, Weights>,
   const { image, label } = batchPorts(session.plan);
   put(session, before);
   // What an earlier step left behind must not be taken for this one's.
-  session.poison(0);
+  session.poison({ zeros: true });
   session.write(image.name, images);
   session.write(label.name, labels);
   let first: Made | undefined;

@@ -15,6 +15,8 @@ export interface StepEntry {
   /** Values of the dials that the run turns. */
   readonly dials?: Readonly<Record<string, number>>;
   readonly seconds: number;
+  /** Seconds of these in which the device waited for its batch. */
+  readonly wait?: number;
 }
 
 /** One validation. */
@@ -104,8 +106,8 @@ type Values = Readonly<Record<string, number | null | undefined>>;
 
 const named = (kind: string, values: Values = {}): Values => Object.fromEntries(Object.entries(values).map(([name, value]) => [`${kind}/${name}`, value]));
 
-function stepValues({ loss, rate, dials, seconds }: StepEntry): Values {
-  return { loss, rate, ...named("dials", dials), "seconds/step": seconds };
+function stepValues({ loss, rate, dials, seconds, wait }: StepEntry): Values {
+  return { loss, rate, ...named("dials", dials), "seconds/step": seconds, "seconds/waiting for data": wait };
 }
 
 function validationValues({ dice, mean, score, seconds }: ValidationEntry): Values {

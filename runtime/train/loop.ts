@@ -1,13 +1,9 @@
 // The training loop: batches in, losses out, until the last step or until somebody stops it.
 
 import { diagnostic, Fault } from "../../compiler/report/diagnostic.ts";
-import type { Plan } from "../../compiler/plan/plan.ts";
-import { fillBatch } from "../data/patches.ts";
 import type { Indexed, Sampling } from "../data/patches.ts";
 import type { Session } from "../session.ts";
-
-/** What the compiler calls the input for the true classes. */
-const labelPort = "label";
+import { Feed } from "./feed.ts";
 
 /** Outputs of a training plan that tell the value of a dial. */
 const turned = "dial/";
@@ -32,6 +28,8 @@ export interface StepReport {
   /** Values of the dials that the run turns, by name. */
   readonly dials: Readonly<Record<string, number>>;
   readonly seconds: number;
+  /** Seconds of these in which the device had nothing to do for want of its batch; too high rather than too low. */
+  readonly wait: number;
 }
 
 /** What a run is made of. */
@@ -53,36 +51,45 @@ export interface LoopSetup {
 
 /** Runs the steps and gives the number of those done. A `Fault` when the loss is no longer a number. */
 export async function trainLoop({ session, cases, sampling, length, from, onStep, afterStep, interrupted }: LoopSetup): Promise<number> {
-  const { image, label } = batchPorts(session.plan);
-  const images = new Float32Array(image.slice.bytes / 4);
-  const labels = new Float32Array(label.slice.bytes / 4);
   const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name.startsWith(turned));
-  fillBatch(cases, sampling, from, images, labels);
+  const feed = new Feed(session, cases, sampling);
+  const { parts } = feed;
   let step = from;
   while (step < length.total && !interrupted()) {
     const started = performance.now();
-    session.write(image.name, images);
-    session.write(label.name, labels);
-    setDials(session, dialsAt(step, length, sampling.seed));
-    await session.run();
-    const results = session.readMany(outputs);
-    // While the device computes.
-    if (step + 1 < length.total) fillBatch(cases, sampling, step + 1, images, labels);
-    const values = await results;
+    let [loss, wait] = [0, 0];
+    let values: ReadonlyMap<string, Float32Array> = new Map();
+    for (let part = 0; part < parts; part++) {
+      const number = step * parts + part;
+      wait += await feed.give(number);
+      setDials(session, dialsAt(step, length, sampling.seed, { part, parts }));
+      await session.run({ update: part === parts - 1 });
+      const results = session.readMany(outputs);
+      // While the device computes.
+      if (number + 1 < length.total * parts) feed.prepare(number + 1);
+      values = await results;
+      wait += feed.unseen();
+      loss += (values.get("loss")?.[0] ?? Number.NaN) / parts;
+    }
     step++;
-    const loss = values.get("loss")?.[0] ?? Number.NaN;
     const rate = values.get("rate")?.[0];
     if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
     const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
-    onStep({ step, loss, rate, dials, seconds: (performance.now() - started) / 1000 });
+    onStep({ step, loss, rate, dials, seconds: (performance.now() - started) / 1000, wait: wait / 1000 });
     await afterStep(step);
   }
   return step;
 }
 
-/** The dials of a step, by name: what schedules and random draws read. */
-export function dialsAt(step: number, length: Length, seed: number): Readonly<Record<string, number>> {
-  return { step, epoch: Math.floor(step / length.steps), epochs: length.epochs, steps: length.steps, draw_step: step, draw_seed: seed };
+/** A part of a step, from 0, and how many there are. */
+export interface Part {
+  readonly part: number;
+  readonly parts: number;
+}
+
+/** The dials of a step, by name: what schedules, random draws and sums of gradients read. Every part of a step draws anew. */
+export function dialsAt(step: number, length: Length, seed: number, { part, parts }: Part = { part: 0, parts: 1 }): Readonly<Record<string, number>> {
+  return { step, epoch: Math.floor(step / length.steps), epochs: length.epochs, steps: length.steps, draw_step: step * parts + part, draw_seed: seed, "gradient/part": part };
 }
 
 /** Sets those of the dials that a plan reads. */
@@ -91,14 +98,6 @@ export function setDials(session: Session, dials: Readonly<Record<string, number
     const value = dials[name];
     if (value !== undefined) session.setUniform(name, value);
   }
-}
-
-/** The two inputs of a training plan. */
-export function batchPorts(plan: Plan): { readonly image: Plan["inputs"][number]; readonly label: Plan["inputs"][number] } {
-  const label = plan.inputs.find(({ name }) => name === labelPort);
-  const image = plan.inputs.find(({ name }) => name !== labelPort);
-  if (label === undefined || image === undefined) throw new Error(`internal: a training plan with the inputs ${plan.inputs.map(({ name }) => name).join(", ")}`);
-  return { image, label };
 }
 
 /** What is said when weights or the loss stop being numbers. */

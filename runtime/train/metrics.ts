@@ -21,7 +21,7 @@ export interface Scores {
 /** Names of the scores, in the order tables show them. */
 export const SCORES = ["dice", "iou", "precision", "recall"] as const;
 
-/** Values of label maps that count as one: those of a class, or of a region of several. Only values up to 255 are in any. */
+/** Values of label maps that count as one: those of a class, or of a region of several. */
 export type Values = readonly number[];
 
 /** Counts for the classes 0 ..< `classes`; values beyond are nobody's. */
@@ -32,31 +32,38 @@ export function countOverlap(predicted: ArrayLike<number>, truth: ArrayLike<numb
 /** Counts for regions; voxels whose truth is `ignore` are not looked at. */
 export function countRegions(predicted: ArrayLike<number>, truth: ArrayLike<number>, regions: readonly Values[], ignore?: number): readonly Counts[] {
   invariant(predicted.length === truth.length, () => `${predicted.length} predicted voxels for ${truth.length}`);
-  // How often each value is predicted where each is true: one look at every voxel, however many regions there are.
-  const together = new Float64Array(256 * 256);
-  let seen = 0;
-  for (let n = 0; n < truth.length; n++) {
-    const t = truth[n] ?? 0;
-    if (t === ignore) continue;
-    const p = predicted[n] ?? 0;
-    seen++;
-    if (p < 256 && t < 256) together[256 * p + t] = (together[256 * p + t] ?? 0) + 1;
-  }
-  const [ofPrediction, ofTruth] = [new Float64Array(256), new Float64Array(256)];
-  together.forEach((count, at) => {
-    const [p, t] = [at >> 8, at & 255];
-    ofPrediction[p] = (ofPrediction[p] ?? 0) + count;
-    ofTruth[t] = (ofTruth[t] ?? 0) + count;
-  });
+  const { together, ofPrediction, ofTruth, seen } = tally(predicted, truth, ignore);
   return regions.map((values) => {
     let [hits, inPrediction, inTruth] = [0, 0, 0];
     for (const p of values) {
-      inPrediction += ofPrediction[p] ?? 0;
-      inTruth += ofTruth[p] ?? 0;
-      for (const t of values) hits += together[256 * p + t] ?? 0;
+      inPrediction += ofPrediction.get(p) ?? 0;
+      inTruth += ofTruth.get(p) ?? 0;
+      for (const t of values) hits += together.get(pair(p, t)) ?? 0;
     }
     return { hits, falseAlarms: inPrediction - hits, misses: inTruth - hits, rest: seen - inPrediction - inTruth + hits };
   });
+}
+
+const pair = (p: number, t: number): number => 65_536 * p + t;
+
+/** How often each value, whole and below 65536, is predicted where each is true: one look at every voxel, however many regions there are. */
+function tally(predicted: ArrayLike<number>, truth: ArrayLike<number>, ignore: number | undefined) {
+  const together = new Map<number, number>();
+  const [ofPrediction, ofTruth] = [new Map<number, number>(), new Map<number, number>()];
+  let seen = 0;
+  const add = (to: Map<number, number>, key: number, count: number): void => void to.set(key, (to.get(key) ?? 0) + count);
+  // Neighbours mostly have the same label.
+  for (let n = 0; n < truth.length; ) {
+    const [p, t] = [predicted[n] ?? 0, truth[n] ?? 0];
+    const from = n++;
+    while (n < truth.length && predicted[n] === p && truth[n] === t) n++;
+    if (t === ignore) continue;
+    seen += n - from;
+    add(ofPrediction, p, n - from);
+    add(ofTruth, t, n - from);
+    add(together, pair(p, t), n - from);
+  }
+  return { together, ofPrediction, ofTruth, seen };
 }
 
 /** Adds up counts class by class, e.g. over the cases of a validation. */

@@ -53,6 +53,12 @@ export function scoreText(scores: readonly ClassScore[]): string {
   return scores.map(({ name, dice }) => `${name} ${dice === null ? "n/a" : dice.toFixed(3)}`).join("  ");
 }
 
+/** A share in percent, two digits of it: `0.4 %`, `12 %`. */
+export function shareText(share: number): string {
+  const percent = 100 * share;
+  return `${percent < 0.05 ? "0" : percent.toFixed(percent < 9.95 ? 1 : 0)} %`;
+}
+
 /** A length of time for people, two digits of it: `35 ms`, `1.9 s`, `12 min`, `3 h 20 min`. */
 export function durationText(seconds: number): string {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;

@@ -54,8 +54,12 @@ export interface Outcome {
   readonly step: number;
   /** Whether nothing got better for as long as the run waits for. */
   readonly exhausted: boolean;
+  /** Whether nothing is left to do, the last validation included. */
+  readonly finished: boolean;
   /** The best running score and the step it was reached at. */
   readonly best: { readonly score: number; readonly step: number } | undefined;
+  /** The share of the steps' time in which the device waited for data, of those done now. */
+  readonly waited: number;
 }
 
 /** A run that can be begun or gone on with. */
@@ -72,6 +76,8 @@ export class Trainer {
   #start: Starting | undefined;
   #log: RunLog | undefined;
   #validated = 0;
+  /** Seconds of the steps done now, and of these without data. */
+  readonly #spent = { seconds: 0, wait: 0 };
 
   constructor(setup: TrainerSetup) {
     this.#setup = setup;
@@ -86,6 +92,11 @@ export class Trainer {
   get exhausted(): boolean {
     const { patience, validation } = this.#setup;
     return patience !== undefined && validation !== undefined && this.#best !== undefined && this.#validated - this.#best.step >= patience;
+  }
+
+  /** Whether nothing is left to do: all steps are done and validated, or the run is exhausted. */
+  get finished(): boolean {
+    return this.exhausted || (this.#step >= this.#setup.length.total && this.#validated >= this.#step);
   }
 
   /** Fills the weights with their first values: random ones, or those of another run. */
@@ -124,7 +135,10 @@ export class Trainer {
     }
     try {
       // A stop may have come between a step and its validation.
-      if (this.#step > this.#validated) await this.#afterStep(this.#step, interrupted);
+      if (this.#step > this.#validated) {
+        await this.#afterStep(this.#step, interrupted);
+        await this.#save("latest");
+      }
       await trainLoop({
         session, cases, sampling, length, from: this.#step,
         interrupted: () => this.exhausted || interrupted(),
@@ -135,9 +149,10 @@ export class Trainer {
     } catch (thrown) {
       throw await this.#explained(thrown, interrupted);
     }
-    const { exhausted } = this;
-    if (exhausted || this.#step === length.total) keepFinal(folder);
-    return { step: this.#step, exhausted, best: this.#best };
+    const { exhausted, finished } = this;
+    if (finished) keepFinal(folder);
+    const { seconds, wait } = this.#spent;
+    return { step: this.#step, exhausted, finished, best: this.#best, waited: seconds === 0 ? 0 : wait / seconds };
   }
 
   /** To a loss or weights that are no numbers, where they came from. */
@@ -154,13 +169,15 @@ export class Trainer {
     return new Fault(diagnostic("N1061", finding.headline, { facts: [...finding.facts, ...facts], hint: finding.hint }));
   }
 
-  #onStep({ step, loss, rate, dials, seconds }: StepReport): void {
+  #onStep({ step, loss, rate, dials, seconds, wait }: StepReport): void {
     const { teller } = this.#setup;
     this.#step = step;
     this.#loss.add(loss);
     this.#seconds.add(seconds);
+    this.#spent.seconds += seconds;
+    this.#spent.wait += wait;
     const turned = Object.keys(dials).length === 0 ? {} : { dials };
-    this.#log?.add({ step, loss, ...(rate === undefined ? {} : { rate }), ...turned, seconds: Number(seconds.toFixed(4)) });
+    this.#log?.add({ step, loss, ...(rate === undefined ? {} : { rate }), ...turned, seconds: Number(seconds.toFixed(4)), wait: Number(wait.toFixed(4)) });
     teller.update(this.#line(), step / this.#setup.length.total);
   }
 
@@ -169,17 +186,22 @@ export class Trainer {
     const last = step === length.total;
     const due = (every: number): boolean => every > 0 && (step % every === 0 || last);
     if (validation !== undefined && due(validateEvery)) {
-      if (interrupted()) return;
-      await this.#validate(validation);
+      // Not told of as validated, so that a run that goes on does it first.
+      if (!(await this.#validate(validation, interrupted))) return;
     } else if (due(length.steps)) teller.log(this.#line({ scores: false }));
     this.#validated = step;
     if (due(saveEvery) && this.#saved !== step) await this.#save("latest");
   }
 
-  async #validate(validation: ValidationSetup): Promise<void> {
-    const { session, classes, teller, watcher } = this.#setup;
+  /** False where it was interrupted; nothing has changed then. */
+  async #validate(validation: ValidationSetup, interrupted: () => boolean): Promise<boolean> {
+    const { session, classes, teller, watcher, length } = this.#setup;
     const started = performance.now();
-    const { dice, mean } = await validate(validation, session, (seen) => watcher?.see(seen));
+    const found = await validate(validation, session, {
+      see: (seen) => watcher?.see(seen), tell: (done) => teller.update(`step ${this.#step}/${length.total}  validating`, done), interrupted,
+    });
+    if (found === undefined) return false;
+    const { dice, mean } = found;
     this.#scores = dice.map((one, n) => ({ name: classes[n + 1] ?? String(n + 1), dice: one }));
     if (mean !== null) this.#score = runningScore(this.#score, mean);
     const seconds = (performance.now() - started) / 1000;
@@ -191,6 +213,7 @@ export class Trainer {
       await this.#save("best");
     }
     watcher?.validated();
+    return true;
   }
 
   async #save(which: Which): Promise<void> {

@@ -2,11 +2,13 @@
 
 import type { Plan, Port } from "../../compiler/plan/plan.ts";
 import { IGNORED } from "../data/case.ts";
+import type { Region } from "../data/dataset.ts";
 import { fillBatch } from "../data/patches.ts";
 import type { Draw, Indexed, Sampling } from "../data/patches.ts";
 import { decide } from "../infer/decide.ts";
 import type { Session } from "../session.ts";
-import { addCounts, countOverlap, meanOf, scoresOf } from "./metrics.ts";
+import { partsOf } from "./feed.ts";
+import { addCounts, countRegions, meanOf, scoresOf } from "./metrics.ts";
 import type { Counts } from "./metrics.ts";
 
 /** Scores of one validation. */
@@ -37,6 +39,8 @@ export interface ValidationSetup {
   readonly sampling: Sampling;
   readonly batches: number;
   readonly classes: number;
+  /** What the classes but the background are, where they are regions. */
+  readonly regions?: readonly Region[] | undefined;
 }
 
 /** A batch that was validated: images [N, C, D, H, W], true and found classes [N, D, H, W]. */
@@ -47,23 +51,40 @@ export interface Seen {
   readonly found: Uint8Array;
 }
 
-/** Scores the weights of a training session; `see` is shown every batch, whose arrays are used again for the next. */
-export async function validate({ session, output, cases, sampling, batches, classes }: ValidationSetup, training: Session, see: (seen: Seen) => void = () => {}): Promise<Validation> {
+/** Who follows a validation. */
+export interface Follower {
+  /** Is shown every batch or part of one; the arrays are used again for the next. */
+  readonly see?: (seen: Seen) => void;
+  /** Is told the share that is done. */
+  readonly tell?: (done: number) => void;
+  /** Asked before every batch. */
+  readonly interrupted?: () => boolean;
+}
+
+/** Scores the weights of a training session; undefined where it was interrupted. Regions are scored on what a prediction would write. */
+export async function validate({ session, output, cases, sampling, batches, classes, regions }: ValidationSetup, training: Session, { see, tell, interrupted }: Follower = {}): Promise<Validation | undefined> {
   await session.copyWeights(training);
   const [image] = session.plan.inputs;
   if (image === undefined) throw new Error("internal: a network without an input");
   const images = new Float32Array(image.slice.bytes / 4);
-  const labels = new Float32Array((sampling.batch * sampling.patch[0] * sampling.patch[1] * sampling.patch[2]));
+  // A batch may come in parts, as in training.
+  const parts = partsOf(session.plan, sampling);
+  const samples = sampling.batch / parts;
+  const labels = new Float32Array(samples * sampling.patch[0] * sampling.patch[1] * sampling.patch[2]);
+  const written = regions?.map((region) => region.written);
+  const scored = [[0], ...(regions?.map(({ values }) => values) ?? Array.from({ length: classes - 1 }, (_, k) => [k + 1]))];
   let counts: readonly Counts[] | undefined;
-  for (let batch = 0; batch < batches; batch++) {
-    const draws = fillBatch(cases, sampling, batch, images, labels);
+  for (let at = 0; at < batches * parts; at++) {
+    if (interrupted?.() === true) return undefined;
+    const draws = fillBatch(cases, sampling, Math.floor(at / parts), images, labels, (at % parts) * samples);
     session.write(image.name, images);
     await session.run();
     const logits = await session.read(output.name);
-    const found = decide(logits, sampling.batch, output.shape[1] ?? classes, classes);
-    const counted = countOverlap(found, labels, classes, classes > IGNORED ? undefined : IGNORED);
+    const found = decide(logits, samples, output.shape[1] ?? classes, classes, written);
+    const counted = countRegions(found, labels, scored, classes > IGNORED ? undefined : IGNORED);
     counts = counts === undefined ? counted : addCounts(counts, counted);
-    see({ draws, images, labels, found });
+    see?.({ draws, images, labels, found });
+    tell?.((at + 1) / (batches * parts));
   }
   const dice = (counts ?? []).slice(1).map((one) => scoresOf(one).dice);
   return { dice, mean: meanOf(dice) };

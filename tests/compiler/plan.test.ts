@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { apply, index, int, makeAxis, read, real, reduce } from "../../compiler/ir/expr.ts";
 import { define, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { fuse } from "../../compiler/kernels/fuse.ts";
-import { chooseTile, pointsOf } from "../../compiler/kernels/tile.ts";
+import { chooseTile, widthOf } from "../../compiler/kernels/tile.ts";
 import { compileDefinitions } from "../../compiler/pipeline.ts";
 import { assign } from "../../compiler/plan/memory.ts";
 import { orderLaunches } from "../../compiler/plan/schedule-steps.ts";
@@ -102,9 +102,9 @@ describe("tiles", () => {
   it("divide the extents and leave enough invocations", () => {
     for (const c of allCases()) {
       if (!c.result.body) continue;
-      const { tile } = chooseTile(c.result, c.result.body, { wanted: 4 });
+      const { tile } = chooseTile({ axes: c.result.axes, results: [{ root: c.result, body: c.result.body, inlined: [], why: "" }], joined: [] }, { wanted: 4 });
       for (const [a, w] of tile) expect(a.extent % w).toBe(0);
-      if (pointsOf(tile) > 1) expect(c.result.axes.reduce((n, a) => n * a.extent, 1) / pointsOf(tile)).toBeGreaterThanOrEqual(4);
+      if (widthOf(tile) > 1) expect(c.result.axes.reduce((n, a) => n * a.extent, 1) / widthOf(tile)).toBeGreaterThanOrEqual(4);
     }
   });
 

@@ -113,4 +113,14 @@ describe("atomic files", () => {
     expect(refusal(() => readBytes(scratch))).toMatchObject({ code: "N1006", facts: ["It is a folder, not a file."] });
     expect(existsSync(join(scratch, "none"))).toBe(false);
   });
+  it("a large file is read in pieces, one that no array holds is told", () => {
+    const path = join(scratch, "large");
+    const bytes = Uint8Array.from({ length: 1000 }, (_, n) => (n * 7) % 256);
+    writeFileSync(path, bytes);
+    for (const piece of [999, 400, 1]) expect(Buffer.compare(readBytes(path, piece), bytes)).toBe(0);
+    // Sparse: it takes no room on the disk.
+    truncateSync(path, 6e9);
+    expect(refusal(() => readBytes(path))).toMatchObject({ code: "N1006", facts: ["It has 5.6 GiB; 4 GiB can be read at once."] });
+    rmSync(path);
+  });
 });

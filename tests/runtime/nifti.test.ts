@@ -1,10 +1,13 @@
 // Reading and writing NIfTI: every file a user may bring, and the way back onto its grid.
 
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { Fault } from "../../compiler/report/diagnostic.ts";
 import { determinant, fromQform, isOrthogonal, nearestAxes, toQform } from "../../runtime/data/geometry.ts";
-import { decodeVolume, readVolume } from "../../runtime/data/image.ts";
+import { decodeVolume, readVolume, writeLabels } from "../../runtime/data/image.ts";
 import { encodeImage, encodeLabels } from "../../runtime/data/nifti.ts";
 import type { Affine, StoredGrid, Triple } from "../../runtime/data/volume.ts";
 import { draws } from "../../runtime/draws.ts";
@@ -121,12 +124,28 @@ describe("damage", () => {
 });
 
 describe("writing", () => {
-  it("labels beyond a byte become int16", () => {
-    const labels = new Int16Array(60);
-    labels[3] = 300;
+  it("labels of 16 bits are uint16", () => {
+    const labels = new Uint16Array(60);
+    labels[3] = 50_000;
     const bytes = encodeLabels(labels, grid, false);
-    expect(new DataView(bytes.buffer).getInt16(70, true)).toBe(4);
-    expect(decodeVolume("a.nii", bytes).volume.data[3]).toBe(300);
+    expect(new DataView(bytes.buffer).getInt16(70, true)).toBe(512);
+    expect(decodeVolume("a.nii", bytes).volume.data[3]).toBe(50_000);
+  });
+  it.each([[254, "uint8"], [255, "uint16"], [50_000, "uint16"]] as const)("the highest label, %i, says how a map is stored, whatever the format: %s", (highest, kind) => {
+    const folder = mkdtempSync(join(tmpdir(), "labels-"));
+    try {
+      const labels = Uint16Array.from({ length: 60 }, (_, n) => (n === 7 ? highest : n % 3));
+      for (const [ending, said] of [[".nii", undefined], [".nrrd", kind === "uint8" ? "type: uchar" : "type: ushort"], [".mha", kind === "uint8" ? "MET_UCHAR" : "MET_USHORT"]] as const) {
+        const path = join(folder, `a${ending}`);
+        writeLabels(path, labels, grid);
+        expect([...readVolume(path).volume.data]).toEqual([...labels]);
+        const bytes = readFileSync(path);
+        if (said === undefined) expect(bytes.readInt16LE(70)).toBe(kind === "uint8" ? 2 : 512);
+        else expect(bytes.toString("latin1", 0, 600)).toContain(said);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
   it("float images survive", () => {
     const values = Float32Array.from({ length: 60 }, (_, n) => n / 7);

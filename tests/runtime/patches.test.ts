@@ -117,6 +117,15 @@ describe("patches", () => {
     expect([...blob.classes[1]?.at ?? []]).toEqual([(2 * 14 + 11) * 16 + 9]);
     expect(empty.classes).toEqual([]);
   });
+  it("of a large class some thousand voxels are remembered, evenly and on no lattice", () => {
+    const [{ at } = { at: new Uint32Array() }, more] = indexed(caseOf([32, 64, 64], () => 3)).classes;
+    expect(more).toBeUndefined();
+    expect(at.length).toBeGreaterThanOrEqual(10_000);
+    expect(at.length).toBeLessThan(11_000);
+    // Each eighth of the volume, and each column, has its share.
+    const share = (count: number, of: (offset: number) => number): readonly number[] => at.reduce((sums, offset) => sums.with(of(offset), (sums[of(offset)] ?? 0) + count / at.length), new Array<number>(count).fill(0));
+    for (const part of [...share(8, (offset) => offset >> 14), ...share(64, (offset) => offset % 64)]) expect(Math.abs(part - 1)).toBeLessThan(0.15);
+  });
   it("a forced one contains its class, centred unless the border is near", () => {
     const seen = new Map<number, number>();
     for (let step = 0; step < 400; step++) {
@@ -191,18 +200,22 @@ describe("patches", () => {
     expect(fill(3, 6)).not.toEqual(unbroken[3]);
     expect(unbroken[2]).not.toEqual(unbroken[3]);
   });
-  it("mirrors only when asked, image and label alike", () => {
-    const plain = Array.from({ length: 50 }, (_, step) => choosePatch([blob], sampling, step, 0).mirrored);
-    expect(plain.flat().some(Boolean)).toBe(false);
-    const turned = Array.from({ length: 200 }, (_, step) => choosePatch([blob], { ...sampling, mirror: [true, false, true] }, step, 0).mirrored);
-    expect(turned.some(([, middle]) => middle)).toBe(false);
-    expect(Math.abs(turned.filter(([first]) => first).length - 100)).toBeLessThan(30);
-    const source = caseOf([12, 14, 16], (z, y, x) => (z * 14 + y) * 16 + x + 1 > 1000 ? 1 : 0);
-    const image = new Float32Array(240);
-    const label = new Float32Array(240);
-    for (let step = 0; step < 10; step++) {
-      fillBatch([indexed(source)], { ...sampling, mirror: [true, true, true] }, step, image, label);
-      image.forEach((value, n) => expect(label[n]).toBe(value > 1000 ? 1 : 0));
+  it("what is around a patch is cut out with it, the patch in its middle, at the same place", () => {
+    const source = caseOf([12, 14, 16], (z, y, x) => (z + y + x) % 3);
+    const around = [7, 6, 8] as const;
+    const [image, label] = [new Float32Array(2 * 336), new Float32Array(2 * 336)];
+    const [plain, of] = [new Float32Array(240), new Float32Array(240)];
+    for (let step = 0; step < 5; step++) {
+      const made = fillBatch([indexed(source)], { ...sampling, around }, step, image, label);
+      expect(fillBatch([indexed(source)], sampling, step, plain, of)).toEqual(made);
+      made.forEach(({ start }, n) => {
+        for (let at = 0; at < 336; at++) {
+          const [z, y, x] = [Math.floor(at / 48) + start[0] - 1, (Math.floor(at / 8) % 6) + start[1], (at % 8) + start[2] - 1];
+          const inside = z >= 0 && z < 12 && y >= 0 && y < 14 && x >= 0 && x < 16;
+          expect(image[n * 336 + at]).toBe(inside ? (z * 14 + y) * 16 + x + 1 : 0);
+          expect(label[n * 336 + at]).toBe(inside ? (z + y + x) % 3 : 0);
+        }
+      });
     }
   });
 });

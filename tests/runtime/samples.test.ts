@@ -108,21 +108,20 @@ describe("clicks in training", () => {
     expect(chi / total).toBeLessThan(1.6);
   });
 
-  it("give the last channel: 0 at the click, growing with the distance in mm, mirrored with the rest", () => {
+  it("give the last channel: 0 at the click, growing with the distance in mm, cut out with the rest", () => {
     const size = 4 * 4 * 6;
     const image = new Float32Array(3 * 3 * size);
     const label = new Float32Array(3 * size);
     let inside = 0;
     for (let step = 0; step < 60; step++) {
-      const made = fillBatch([one], { ...sampling, mirror: [true, true, true] }, step, image, label);
+      const made = fillBatch([one], sampling, step, image, label);
       made.forEach((draw, sample) => {
         const map = image.subarray((sample * 3 + 2) * size, (sample * 3 + 3) * size);
         expect(Math.max(...map)).toBeCloseTo(1, 6);
         const click = draw.click ?? [0, 0, 0];
         if (click.some((n, axis) => n < 0 || n >= (sampling.patch[axis] ?? 0))) return;
         inside++;
-        const turned = click.map((n, axis) => (draw.mirrored[axis] === true ? (sampling.patch[axis] ?? 0) - 1 - n : n));
-        const at = ((turned[0] ?? 0) * 4 + (turned[1] ?? 0)) * 6 + (turned[2] ?? 0);
+        const at = ((click[0] ?? 0) * 4 + (click[1] ?? 0)) * 6 + (click[2] ?? 0);
         expect(map[at]).toBe(0);
         expect(label[sample * size + at]).toBeGreaterThan(0);
         // Channel 0 is the label, so nothing was shifted against it.
@@ -130,5 +129,15 @@ describe("clicks in training", () => {
       });
     }
     expect(inside).toBeGreaterThan(30);
+  });
+
+  it("have the scale of the patch where more is cut out around it", () => {
+    const [image, wide] = [new Float32Array(3 * 3 * 96), new Float32Array(3 * 3 * 6 * 6 * 8)];
+    fillBatch([one], sampling, 1, image, new Float32Array(3 * 96));
+    fillBatch([one], { ...sampling, around: [6, 6, 8] }, 1, wide, new Float32Array(3 * 288));
+    for (let n = 0; n < 3; n++) for (let at = 0; at < 96; at++) {
+      const [z, y, x] = [Math.floor(at / 24) + 1, (Math.floor(at / 6) % 4) + 1, (at % 6) + 1];
+      for (const c of [0, 1, 2]) expect(wide[(n * 3 + c) * 288 + (z * 6 + y) * 8 + x]).toBe(image[(n * 3 + c) * 96 + at]);
+    }
   });
 });

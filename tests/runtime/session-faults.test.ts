@@ -111,8 +111,8 @@ describe("plans that cannot be", () => {
     ["a binding too many", planOf({ buffers: two, shaders: map, steps: [dispatch("d", 0, [values(0, 64)], 1)] }), "binds 1 buffers, its shader takes 2"],
     ["a slice outside", planOf({ buffers: two, shaders: map, steps: [dispatch("d", 0, [values(0, 65), values(1, 64)], 1)] }), "takes bytes 0 ..< 260 of the 256 in `x`"],
     ["too many workgroups", planOf({ buffers: two, shaders: map, steps: [dispatch("d", 0, [values(0, 64), values(1, 64)], 70_000)] }), "workgroups 70000"],
-    ["a copy of another size", planOf({ buffers: two, steps: [{ kind: "copy", from: values(0, 4), to: values(1, 5) }] }), "takes 16 bytes to 20"],
-    ["a copy within a buffer", planOf({ buffers: two, steps: [{ kind: "copy", from: values(0, 4), to: values(0, 4, 8) }] }), "stays within `x`"],
+    ["a copy of another size", planOf({ buffers: two, steps: [{ kind: "copy", from: values(0, 4), to: values(1, 5), phase: "forward" }] }), "takes 16 bytes to 20"],
+    ["a copy within a buffer", planOf({ buffers: two, steps: [{ kind: "copy", from: values(0, 4), to: values(0, 4, 8), phase: "forward" }] }), "stays within `x`"],
     ["a port of another size", planOf({ buffers: two, inputs: [{ ...port("x", values(0, 64)), shape: [8, 9] }] }), "of 72 values lies in 256 bytes"],
     ["a buffer of odd size", planOf({ buffers: [{ ...buffer("x", 1), bytes: 6 }] }), "has 6 bytes"],
   ])("have %s", async (_, plan, message) => {

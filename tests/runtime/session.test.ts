@@ -30,8 +30,8 @@ describe("running", () => {
       shaders: [mapShader("x + 1")],
       steps: [
         dispatch("b = a + 1", 0, [values(0, 64), values(1, 64, 64)], 1),
-        { kind: "copy", from: values(1, 32, 64), to: values(2, 32, 32) },
-        { kind: "clear", slice: values(1, 16, 64) },
+        { kind: "copy", from: values(1, 32, 64), to: values(2, 32, 32), phase: "forward" },
+        { kind: "clear", slice: values(1, 16, 64), phase: "forward" },
         dispatch("a = b + 1", 0, [values(1, 64, 64), values(0, 64)], 1),
       ],
       inputs: [port("a", values(0, 64))],

@@ -43,7 +43,7 @@ async function broken(name: string, cases: readonly Case[], saveEvery: number): 
   const own = join(folder, name);
   mkdirSync(own);
   const trainer = new Trainer({
-    session, validation: undefined, cases: cases.map(indexed), sampling, length: { total: 40, steps: 40, epochs: 1 }, folder: own,
+    session, validation: undefined, cases: cases.map((one) => indexed(one)), sampling, length: { total: 40, steps: 40, epochs: 1 }, folder: own,
     validateEvery: 0, saveEvery, within, classes: ["rest", "thing"], meta: {}, teller: { update: () => undefined, log: () => undefined },
   });
   await trainer.begin(1, undefined);
@@ -60,7 +60,7 @@ describe("a value that is no number", () => {
   it("is found where it first is, with its line and its case", async () => {
     // Of many cases one is too steep; it comes in some step, beside another.
     const cases = [even(1), even(2), even(3), even(4), even(5), steep];
-    const meets = (step: number): boolean => [0, 1].some((sample) => choosePatch(cases.map(indexed), sampling, step, sample).from === 5);
+    const meets = (step: number): boolean => [0, 1].some((sample) => choosePatch(cases.map((one) => indexed(one)), sampling, step, sample).from === 5);
     const first = Array.from({ length: 40 }, (_, step) => step).find(meets) ?? -1;
     expect(first).toBeGreaterThan(0);
     const { step, said } = await broken("case", cases, 1);

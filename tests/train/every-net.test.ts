@@ -60,7 +60,7 @@ afterAll(() => {
 /** The losses of three passes over the same patches, each a run that goes on with the weights and memories of the one before. */
 async function passes({ net, patch, batch, steps, set }: Small): Promise<readonly (readonly number[])[]> {
   const { dataset } = opened;
-  const options = { set, patch, batch, channels: dataset.channels.length, classes: dataset.classes.length, seed, steps: 1, total: steps };
+  const options = { set: { ...set, augment: "none" }, patch, batch, channels: dataset.channels.length, classes: dataset.classes.length, seed, steps: 1, total: steps };
   const { training, settings } = trainingRun(loadFile(join(root, "nets", `${net}.net`)), undefined, options);
   const data = await prepareData.load(dataset, { ...labelUse(settings, set, dataset), seed, patch, spacing: settings.spacing, holdOut: dataset.training.length - 1 }, undefined, () => undefined);
   const session = await Session.create(device, compileTraining(training, device.profile).plan);

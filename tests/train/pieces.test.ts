@@ -89,7 +89,10 @@ describe("the log", () => {
 
 describe("dials", () => {
   it("count steps done and whole epochs", () => {
-    expect(dialsAt(25, { total: 100, steps: 10, epochs: 10 }, 3)).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 25, draw_seed: 3 });
+    const length = { total: 100, steps: 10, epochs: 10 };
+    expect(dialsAt(25, length, 3)).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 25, draw_seed: 3, "gradient/part": 0 });
+    // Each part of a step draws by itself.
+    expect(dialsAt(25, length, 3, { part: 2, parts: 4 })).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 102, draw_seed: 3, "gradient/part": 2 });
   });
 });
 

@@ -57,7 +57,7 @@ describe("a run", () => {
 
     expect(kept("parts", "latest")).toEqual(kept("whole", "latest"));
     expect(kept("parts", "best")).toEqual(kept("whole", "best"));
-    const plain = (out: string) => entries(out).map(({ seconds: _, time: __, ...rest }) => rest).filter((entry) => "loss" in entry);
+    const plain = (out: string) => entries(out).map(({ seconds: _, time: __, wait: ___, ...rest }) => rest).filter((entry) => "loss" in entry);
     expect(plain("parts")).toEqual(plain("whole"));
     expect(plain("whole").map(({ step }) => step)).toEqual([1, 2, 3, 4]);
 

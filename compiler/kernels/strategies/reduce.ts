@@ -1,6 +1,6 @@
 // The two-step reduction: few results over a huge sum are summed in parts by many invocations, then the parts in order.
 
-import { apply, index, int, makeAxis, read, reduce, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
+import { apply, index, int, makeAxis, read, real, reduce, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
 import { define, sizeOf, type Tensor } from "../../ir/graph.ts";
 import { rebuild } from "../../ir/order.ts";
 import { substitute } from "../../ir/rewrite.ts";
@@ -25,8 +25,8 @@ export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tenso
     if (body.kind !== "reduce" || body.type === "wide") return body;
     const split = accepts(t, body, lanes);
     if (!split) return body;
-    const { partial, total } = inTwoSteps(t, body, split);
-    stored.add(partial);
+    const { partials, total } = inTwoSteps(t, body, split);
+    for (const p of partials) stored.add(p);
     return total;
   });
   return { tensors, stored };
@@ -51,7 +51,7 @@ function accepts(t: Tensor, e: Reduce, lanes: Lanes): Split | undefined {
   return whole.length < e.over.length ? { whole, chunked: undefined } : undefined;
 }
 
-function inTwoSteps(t: Tensor, e: Reduce, split: Split): { partial: Tensor; total: Expr } {
+function inTwoSteps(t: Tensor, e: Reduce, split: Split): InParts {
   const own = t.axes.map((a) => makeAxis(a.name, a.extent));
   const parts: Axis[] = [];
   const by = new Map<Axis, Expr>(t.axes.map((a, i) => [a, index(own[i] as Axis)]));
@@ -78,9 +78,59 @@ function inTwoSteps(t: Tensor, e: Reduce, split: Split): { partial: Tensor; tota
     }
   }
   const where = e.where.map((w) => substitute(w, by));
+  const again = parts.map((a) => makeAxis(a.name, a.extent));
+  const square = e.where.length + tests.length === 0 ? squareOf(e) : undefined;
+  if (square) return aroundMeans(t, square, { own, parts, inner, by, again });
   const body = simplifyExpression(reduce(e.by, inner, [...where, ...tests], substitute(e.body, by)));
   const partial = define(`${t.name}_parts`, [...own, ...parts], body, t.origin);
-  const again = parts.map((a) => makeAxis(a.name, a.extent));
   const total = reduce(e.by, again, [], read(partial, [...t.axes.map(index), ...again.map(index)]));
-  return { partial, total };
+  return { partials: [partial], total };
+}
+
+interface InParts {
+  readonly partials: readonly Tensor[];
+  readonly total: Expr;
+}
+
+/** The axes of a sum in parts: the result's own, the parts', those within a part, and what they stand in place of. */
+interface Parted {
+  readonly own: readonly Axis[];
+  readonly parts: readonly Axis[];
+  readonly inner: readonly Axis[];
+  readonly by: ReadonlyMap<Axis, Expr>;
+  readonly again: readonly Axis[];
+}
+
+/** What a sum of `(value - centre)^2` with one centre for all terms is made of. */
+interface Square {
+  readonly value: Expr;
+  readonly centre: Expr;
+}
+
+function squareOf(e: Reduce): Square | undefined {
+  if (e.by !== "sum" || e.body.kind !== "apply" || e.body.fn !== "mul") return undefined;
+  const [a, b] = e.body.args;
+  if (!a || a !== b || a.kind !== "apply" || a.fn !== "sub") return undefined;
+  const [value, centre] = a.args as [Expr, Expr];
+  return e.over.some((x) => centre.free.has(x)) || !e.over.some((x) => value.free.has(x)) ? undefined : { value, centre };
+}
+
+/**
+ * A sum of squares around a centre `m` as that around each part's own mean `m_p`, and the means' squares around `m`:
+ * `Σ (x - m)^2 = Σ_p (Σ (x - m_p)^2 + n (m_p - m)^2)`, exact for every `m` (Chan, Golub and LeVeque 1983). So no part waits for
+ * the centre, which is mostly a mean over the same values: one pass over memory gives both.
+ */
+function aroundMeans(t: Tensor, { value, centre }: Square, { own, parts, inner, by, again }: Parted): InParts {
+  const count = real(inner.reduce((n, a) => n * a.extent, 1));
+  const axes = [...own, ...parts];
+  const sums = define(`${t.name}_of_part`, axes, simplifyExpression(reduce("sum", inner, [], substitute(value, by))), t.origin);
+  const means = axes.map((a) => makeAxis(a.name, a.extent));
+  const rename = new Map(axes.map((a, i) => [a, index(means[i] as Axis)]));
+  const loops = inner.map((a) => makeAxis(a.name, a.extent));
+  inner.forEach((a, i) => rename.set(a, index(loops[i] as Axis)));
+  const off = apply("sub", substitute(substitute(value, by), rename), apply("div", read(sums, means.map(index)), count));
+  const squares = define(`${t.name}_parts`, means, simplifyExpression(reduce("sum", loops, [], apply("mul", off, off))), t.origin);
+  const at = [...t.axes.map(index), ...again.map(index)];
+  const away = apply("sub", apply("div", read(sums, at), count), centre);
+  return { partials: [sums, squares], total: reduce("sum", again, [], apply("add", read(squares, at), apply("mul", apply("mul", away, away), count))) };
 }

@@ -82,8 +82,10 @@ function termsOf(root: Tensor, body: Expr): { readonly parallel: readonly Axis[]
 }
 
 export function lower(kernel: Kernel, { parallel, serial }: Extract<Schedule, { strategy: "scatter" }>): Loops {
-  const { root } = kernel;
-  const { tests, value, at } = termsOf(root, kernel.body);
+  const [only] = kernel.results;
+  invariant(only && kernel.results.length === 1, () => `${kernel.name} scatters more than one sum`);
+  const { root, body } = only;
+  const { tests, value, at } = termsOf(root, body);
   invariant(value.kind === "apply" && value.fn === "widen", () => `${root.name} is no wide sum`);
   const statements: Statement[] = [];
   const id: Local = { name: "id", type: "int", vector: false };

@@ -1,0 +1,204 @@
+// Puts definitions over the same points into one launch, where they share loads or follow one another point by point.
+
+import { apply, index, reduce, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
+import type { Tensor } from "../ir/graph.ts";
+import { mapReads, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
+import { bindingsNeeded } from "./fuse.ts";
+import { longAxes, placeOf, pointsOf, type Definition, type Group } from "./kernel.ts";
+
+/** Below so many terms in all, a launch costs more than what it does. */
+const small = 1 << 18;
+/** Results that one launch has at most. */
+const most = 6;
+/** How many launches back a partner is looked for. */
+const window = 48;
+/** Reads that a launch may have in all. */
+const widest = 64;
+
+/** What joining must know besides the definitions. */
+export interface Rules {
+  /** The tensors that must be complete before one without a launch is read, and those whose memory a definition takes over. */
+  readonly behind: ReadonlyMap<Tensor, readonly Tensor[]>;
+  readonly overwrites: ReadonlyMap<Tensor, readonly Tensor[]>;
+  /** Whether a definition belongs to the update, which does not always run when the rest does. */
+  readonly isUpdate: (t: Tensor) => boolean;
+  /** Whether somebody else needs a tensor in memory. */
+  readonly isKept: (t: Tensor) => boolean;
+  readonly maxBindings: number;
+  readonly bindingsOf: (t: Tensor) => number;
+}
+
+interface Launch extends Group {
+  /** The definitions as they were, with reads of each other. */
+  readonly members: readonly Definition[];
+  readonly reads: ReadonlySet<Tensor>;
+  readonly writes: ReadonlySet<Tensor>;
+  readonly overwritten: ReadonlySet<Tensor>;
+}
+
+/** The definitions, which come in the order they run in, as launches in the order these run in. */
+export function join(definitions: readonly Definition[], rules: Rules): readonly Group[] {
+  const launches: Launch[] = [];
+  for (const d of definitions) {
+    const one = alone(d, rules);
+    if (!placed(one, launches, rules)) launches.push(one);
+  }
+  return withoutUnread(launches, rules);
+}
+
+/** Each definition in a launch of its own. */
+export function apart(definitions: readonly Definition[]): readonly Group[] {
+  return definitions.map((d) => ({ axes: longAxes(d.root), results: [d], joined: [] }));
+}
+
+function alone(d: Definition, rules: Rules): Launch {
+  return launchOf(longAxes(d.root), [d], [d], [], rules);
+}
+
+function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Definition[], joined: readonly string[], rules: Rules): Launch {
+  const reads = results.flatMap((r) => readsOf(r.body).map((x) => x.tensor));
+  return {
+    axes, members, results, joined,
+    reads: new Set(reads.flatMap((t) => [t, ...(rules.behind.get(t) ?? [])])),
+    writes: new Set(results.map((r) => r.root)),
+    overwritten: new Set(results.flatMap((r) => rules.overwrites.get(r.root) ?? [])),
+  };
+}
+
+const meets = (a: ReadonlySet<Tensor>, b: ReadonlySet<Tensor>): boolean => {
+  for (const t of a) if (b.has(t)) return true;
+  return false;
+};
+
+/** Whether the second of two launches must stay behind the first. */
+const follows = (first: Launch, second: Launch): boolean =>
+  meets(second.reads, first.writes) || meets(first.reads, second.overwritten) || meets(second.reads, first.overwritten);
+
+/** Joins a launch to one before, moved up to it, or with that one moved down. */
+function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
+  let canRise = true;
+  for (let i = launches.length - 1; i >= Math.max(0, launches.length - window); i--) {
+    const partner = launches[i] as Launch;
+    const canSink = canRise || launches.slice(i + 1).every((between) => !follows(partner, between));
+    if (canRise || canSink) {
+      const made = joinTwo(partner, one, rules);
+      if (made && canRise) {
+        launches[i] = made;
+        return true;
+      }
+      if (made) {
+        launches.splice(i, 1);
+        launches.push(made);
+        return true;
+      }
+    }
+    if (follows(partner, one)) canRise = false;
+  }
+  return false;
+}
+
+/** The two as one launch; undefined where that is impossible or does not pay. */
+function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
+  const [d] = b.members;
+  const [first] = a.members;
+  if (!d || !first || a.results.length >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
+  if (a.axes.length !== b.axes.length || a.axes.some((x, k) => x.extent !== b.axes[k]?.extent)) return undefined;
+  if (rules.isUpdate(d.root) !== rules.isUpdate(first.root)) return undefined;
+  const loops = a.results.flatMap((r) => outermost(r.body));
+  const own = outermost(d.body);
+  const renames = new Map(b.axes.map((x, k): [Axis, Axis] => [x, a.axes[k] as Axis]));
+  const isAlike = own.length > 0 && loops.length > 0 && alongside(own, loops, renames);
+  let followed = false;
+  let isOff = false;
+  const values = new Map(a.results.map((r) => [r.root, r.body]));
+  const body = mapReads(renamed(d.body, renames), (r) => {
+    const value = values.get(r.tensor);
+    if (value === undefined) return r;
+    if (!isOwnPoint(r, a.axes)) isOff = true;
+    followed = true;
+    // What others find in memory.
+    return r.tensor.half ? apply("half", value) : value;
+  });
+  if (isOff) return undefined;
+  const results = [...a.results, { ...d, body }];
+  if (!readsOwnPoints(results, a.axes, [...a.overwritten, ...b.overwritten])) return undefined;
+  const isSmall = terms(a.axes, loops) + terms(a.axes, own) <= small;
+  const before = new Set(a.results.flatMap((r) => readsOf(r.body)));
+  const common = readsOf(body).filter((r) => before.has(r));
+  // Two nests of loops in one launch share nothing but its start.
+  if (own.length > 0 && loops.length > 0 && !isAlike && !isSmall) return undefined;
+  if (!followed && common.length === 0 && !isSmall) return undefined;
+  // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
+  if (!followed && own.length === 0 !== (loops.length === 0) && !isSmall) return undefined;
+  if (bindingsNeeded(results, rules.bindingsOf) > rules.maxBindings) return undefined;
+  if (new Set(results.flatMap((r) => readsOf(r.body))).size > widest) return undefined;
+  const why = followed ? `it reads \`${a.results.find((r) => d.body && readsOf(d.body).some((x) => x.tensor === r.root))?.root.name ?? first.root.name}\` only at its own point`
+    : common.length > 0 ? `both read \`${common[0]?.tensor.name ?? ""}\`` : "both are small";
+  return launchOf(a.axes, [...a.members, d], results, [...a.joined, why], rules);
+}
+
+/** Whether all results read what the launch overwrites only where they write. */
+function readsOwnPoints(results: readonly Definition[], axes: readonly Axis[], overwritten: readonly Tensor[]): boolean {
+  if (overwritten.length === 0) return true;
+  return results.every((r) => readsOf(r.body).every((x) =>
+    !overwritten.includes(x.tensor) || isOwnPoint(x, axes)));
+}
+
+/** Whether a read takes the very element that belongs to a point of these axes. */
+function isOwnPoint(r: Read, axes: readonly Axis[]): boolean {
+  if (longAxes(r.tensor).length !== axes.length) return false;
+  const own = placeOf(r.tensor, axes);
+  return r.at.every((e, k) => e === own[k]);
+}
+
+function terms(axes: readonly Axis[], sums: readonly Reduce[]): number {
+  return pointsOf({ axes }) * sums.reduce((n, s) => n + s.over.reduce((m, x) => m * x.extent, 1), 1);
+}
+
+/** The reductions of a value that stand in no other. */
+function outermost(e: Expr): readonly Reduce[] {
+  const found: Reduce[] = [];
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "reduce") found.push(x);
+    else partsOf(x).forEach(visit);
+  };
+  visit(e);
+  return found;
+}
+
+/** Gives the axes of these sums the names of loops that run over the same extents; false where one has no such loops. */
+function alongside(sums: readonly Reduce[], loops: readonly Reduce[], renames: Map<Axis, Axis>): boolean {
+  return sums.every((s) => {
+    const like = loops.find((l) => l.over.length === s.over.length && l.over.every((x, k) => x.extent === s.over[k]?.extent));
+    if (!like) return false;
+    s.over.forEach((x, k) => renames.set(x, like.over[k] as Axis));
+    return true;
+  });
+}
+
+/** The expression with axes, also those that reductions bind, in place of others. */
+function renamed(e: Expr, by: ReadonlyMap<Axis, Axis>, memo = new Map<Expr, Expr>()): Expr {
+  const known = memo.get(e);
+  if (known) return known;
+  const parts = partsOf(e);
+  const next = parts.map((p) => renamed(p, by, memo));
+  let made = e;
+  if (e.kind === "axis") made = index(by.get(e.axis) ?? e.axis);
+  else if (e.kind === "reduce") made = reduce(e.by, e.over.map((x) => by.get(x) ?? x), next.slice(0, -1), next[next.length - 1] as Expr);
+  else if (next.some((p, i) => p !== parts[i])) made = withParts(e, next);
+  memo.set(e, made);
+  return made;
+}
+
+/** Leaves out what nobody reads any more, since those who did are in the same launch. */
+function withoutUnread(launches: readonly Launch[], rules: Rules): readonly Group[] {
+  const read = new Set(launches.flatMap((l) => [...l.reads]));
+  return launches.map(({ axes, results, joined }) => {
+    const needed = results.map((r) => read.has(r.root) || rules.isKept(r.root));
+    if (needed.every(Boolean) || !needed.some(Boolean)) return { axes, results, joined };
+    return { axes, results: results.filter((_, i) => needed[i]), joined: joined.filter((_, i) => needed[i + 1]) };
+  });
+}

@@ -1,0 +1,204 @@
+// Runs a plan's loops in float64 on the processor, over the plan's own buffers: what the device does, but for rounding.
+
+import { drawValue } from "../../compiler/ir/draw.ts";
+import { binade, erf, roundEven, type Primitive } from "../../compiler/ir/expr.ts";
+import type { Tensor } from "../../compiler/ir/graph.ts";
+import { sizeOf } from "../../compiler/ir/graph.ts";
+import type { Loops, Statement, Value } from "../../compiler/kernels/loops.ts";
+import { isVector } from "../../compiler/kernels/loops.ts";
+import type { Compiled } from "../../compiler/pipeline.ts";
+import type { Plan, Slice, Step } from "../../compiler/plan/plan.ts";
+import { bytesOf } from "../../compiler/plan/storage.ts";
+
+/** A buffer: one number for every four bytes. */
+type Memory = Float64Array;
+type Dispatch = Extract<Step, { kind: "dispatch" }>;
+
+/** What a launch is given: for each tensor where its storage begins in which memory, and the values of the dials. */
+interface Given {
+  readonly memory: readonly Memory[];
+  readonly from: readonly number[];
+  readonly dial: (name: string) => number;
+}
+
+/** Runs a plan once on `inputs` by name, and gives its outputs by name. Every buffer holds NaN before, and so does what lies outside a tensor. */
+export function execute({ plan, loops }: Pick<Compiled, "plan" | "loops">, inputs: ReadonlyMap<string, Float64Array>): ReadonlyMap<string, Float64Array> {
+  const memory = plan.buffers.map(({ bytes }) => new Float64Array(bytes / 4).fill(NaN));
+  const stretch = ({ buffer, offset, bytes }: Slice): Float64Array => (memory[buffer] as Memory).subarray(offset / 4, (offset + bytes) / 4);
+  for (const { name, slice } of plan.inputs) stretch(slice).set(inputs.get(name) ?? []);
+  const dials = new Map(plan.uniforms.map((u) => [u.name, u.value]));
+  let launch = 0;
+  for (const step of plan.steps) {
+    if (step.kind === "clear") stretch(step.slice).fill(0);
+    else if (step.kind === "copy") stretch(step.to).set(stretch(step.from));
+    else {
+      const program = loops[launch++] as Loops;
+      const places = placesOf(plan, step, program);
+      compile(program)({
+        memory: program.reads.concat(program.writes).map((t) => memory[(places.get(t) as Slice).buffer] as Memory),
+        from: program.reads.concat(program.writes).map((t) => (places.get(t) as Slice).offset / 4),
+        dial: (name) => dials.get(name) ?? NaN,
+      });
+    }
+  }
+  if (launch !== loops.length) throw new Error(`${launch} launches of ${loops.length} kernels`);
+  return new Map(plan.outputs.map(({ name, slice }) => [name, stretch(slice).slice()]));
+}
+
+/** Where the tensors of a launch lie, from its bindings, which come in the order of what it writes and reads. */
+function placesOf(plan: Plan, step: Dispatch, program: Loops): ReadonlyMap<Tensor, Slice> {
+  const places = new Map<Tensor, Slice>();
+  let next = 0;
+  for (const t of new Set([...program.writes, ...program.reads])) {
+    const first = step.bindings[next] as Slice;
+    let bytes = 0;
+    while (bytes < bytesOf(t)) {
+      const part = step.bindings[next++];
+      if (!part || part.buffer !== first.buffer || part.offset !== first.offset + bytes) throw new Error(`\`${step.name}\` binds ${t.name} in pieces that do not follow each other`);
+      bytes += part.bytes;
+    }
+    if (bytes !== bytesOf(t)) throw new Error(`\`${step.name}\` binds ${bytes} bytes of ${t.name}, which has ${bytesOf(t)}`);
+    places.set(t, { ...first, bytes });
+  }
+  if (next !== step.bindings.length) throw new Error(`\`${step.name}\` binds more than it uses`);
+  for (const w of program.writes) {
+    const mine = places.get(w) as Slice;
+    for (const [t, s] of places) {
+      const apart = s.buffer !== mine.buffer || s.offset >= mine.offset + mine.bytes || mine.offset >= s.offset + s.bytes;
+      if (t !== w && !apart) throw new Error(`\`${step.name}\` writes ${w.name} over ${t.name}`);
+      if (t !== w && s.buffer === mine.buffer && !program.writes.includes(t)) throw new Error(`\`${step.name}\` reads ${t.name} in the buffer it writes ${w.name} to`);
+    }
+  }
+  if (step.groups[0] * step.groups[1] * step.groups[2] * sizeOfGroup(plan, step) < program.invocations) throw new Error(`\`${step.name}\` has too few groups`);
+  return places;
+}
+
+const sizeOfGroup = (plan: Plan, step: Dispatch): number => Number(/@workgroup_size\((\d+)\)/.exec(plan.shaders[step.shader]?.wgsl ?? "")?.[1]);
+
+type Program = (given: Given) => void;
+const known = new WeakMap<Loops, Program>();
+const lanes = [0, 1, 2, 3];
+
+/** Loops as a JavaScript function; a vector is four variables. */
+function compile(program: Loops): Program {
+  const made = known.get(program);
+  if (made) return made;
+  const tensors = [...program.reads, ...program.writes];
+  const slot = (t: Tensor): number => {
+    const found = tensors.indexOf(t);
+    if (found < 0) throw new Error(`${program.name} uses ${t.name}, which it does not name`);
+    return found;
+  };
+  const lines: string[] = [];
+  const text = (v: Value, lane: number): string => {
+    switch (v.kind) {
+      case "number": return v.value < 0 || Object.is(v.value, -0) ? `(${v.value})` : String(v.value);
+      case "local": return v.local.vector ? `${v.local.name}_${lane}` : v.local.name;
+      case "uniform": return `g.dial(${JSON.stringify(v.name)})`;
+      case "draw": return `s.draw(g.dial("draw_seed"), g.dial("draw_step"), ${v.site}, ${text(v.at, lane)})`;
+      case "pack": return text(v.parts[lane] as Value, 0);
+      case "part": return text(v.of, v.lane);
+      case "load": {
+        const at = v.vector ? `4 * ${text(v.at, 0)} + ${lane}` : text(v.at, lane);
+        return `s.load(m${slot(v.from)}, f${slot(v.from)}, ${at}, ${sizeOf(v.from)}, ${v.from.type === "wide" ? 2 : 1})`;
+      }
+      case "apply": return applyText(v.fn, v.args.map((a) => text(a, lane)));
+      default: return v satisfies never;
+    }
+  };
+  const set = (name: string, wide: boolean, value: Value, word: string): void => {
+    // A vector's new values may depend on its old ones, but only lane by lane.
+    for (const lane of wide ? lanes : [0]) lines.push(`${word}${wide ? `${name}_${lane}` : name} = ${text(value, lane)};`);
+  };
+  const put = (list: readonly Statement[]): void => {
+    for (const s of list) {
+      switch (s.kind) {
+        case "for":
+          lines.push(`for (let ${s.local.name} = 0; ${s.local.name} < ${s.extent}; ${s.local.name}++) {`);
+          put(s.body);
+          lines.push("}");
+          break;
+        case "if":
+          lines.push(`if (${text(s.test, 0)}) {`);
+          put(s.body);
+          lines.push("}");
+          break;
+        case "let": set(s.local.name, s.local.vector || isVector(s.value), s.value, "const "); break;
+        case "var": set(s.local.name, s.local.vector, s.value, "let "); break;
+        case "set": set(s.local.name, s.local.vector, s.value, ""); break;
+        case "store": {
+          const k = slot(s.into);
+          const into = (at: string, value: string): string => `s.store(m${k}, f${k}, ${at}, ${sizeOf(s.into)}, ${value});`;
+          if (s.vector) for (const lane of lanes) lines.push(into(`4 * ${text(s.at, 0)} + ${lane}`, text(s.value, lane)));
+          else lines.push(into(text(s.at, 0), text(s.value, 0)));
+          break;
+        }
+        case "add": {
+          const k = slot(s.into);
+          lines.push(`s.add(m${k}, f${k}, ${text(s.at, 0)}, ${sizeOf(s.into)}, ${text(s.value, 0)});`);
+          break;
+        }
+        default: s satisfies never;
+      }
+    }
+  };
+  tensors.forEach((_, i) => lines.push(`const m${i} = g.memory[${i}], f${i} = g.from[${i}];`));
+  lines.push(`for (let ${program.id.name} = 0; ${program.id.name} < ${program.invocations}; ${program.id.name}++) {`);
+  put(program.body);
+  lines.push("}");
+  const run = new Function("g", "s", lines.join("\n")) as (given: Given, s: typeof support) => void;
+  const bound: Program = (given) => run(given, support);
+  known.set(program, bound);
+  return bound;
+}
+
+function nowhere(at: number, size: number): boolean {
+  return !(at >= 0 && at < size);
+}
+
+const support = {
+  erf, roundEven, binade, draw: drawValue,
+  load: (m: Memory, from: number, at: number, size: number, words: number): number => (nowhere(at, size) ? NaN : (m[from + words * at] as number)),
+  store: (m: Memory, from: number, at: number, size: number, value: number): void => {
+    if (nowhere(at, size)) throw new Error(`a store at ${at} of ${size}`);
+    m[from + at] = Number(value);
+  },
+  add: (m: Memory, from: number, at: number, size: number, value: number): void => {
+    if (nowhere(at, size)) throw new Error(`an addition at ${at} of ${size}`);
+    m[from + 2 * at] = (m[from + 2 * at] as number) + Math.trunc(value);
+  },
+  whole: (v: number): number => {
+    if (!(Math.abs(v) < 2 ** 31)) throw new Error(`the whole number ${v} has no place in 32 bits`);
+    return v;
+  },
+};
+
+function applyText(fn: Primitive, v: readonly string[]): string {
+  const [a, b, c] = v as [string, string, string];
+  switch (fn) {
+    case "add": return `(${a} + ${b})`;
+    case "sub": return `(${a} - ${b})`;
+    case "mul": return `(${a} * ${b})`;
+    case "div": return `(${a} / ${b})`;
+    case "idiv": return `Math.trunc(${a} / ${b})`;
+    case "imod": return `(${a} % ${b})`;
+    case "neg": return `(-${a})`;
+    case "erf": return `s.erf(${a})`;
+    case "round": return `s.roundEven(${a})`;
+    case "binade": return `s.binade(${a})`;
+    case "select": return `(${a} ? ${b} : ${c})`;
+    case "eq": return `(${a} === ${b})`;
+    case "ne": return `(${a} !== ${b})`;
+    case "lt": return `(${a} < ${b})`;
+    case "le": return `(${a} <= ${b})`;
+    case "and": return `(${a} && ${b})`;
+    case "or": return `(${a} || ${b})`;
+    case "not": return `!${a}`;
+    case "rsqrt": return `(1 / Math.sqrt(${a}))`;
+    case "real": case "hold": return a;
+    case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": case "tanh":
+    case "floor": case "trunc": return `Math.${fn}(${v.join(", ")})`;
+    case "widen": throw new Error("a wide number outside a sum");
+    default: return fn satisfies never;
+  }
+}
