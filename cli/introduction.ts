@@ -38,13 +38,13 @@ export function introduction(device: Device, { training, settings, samples, data
   const source = data.heldOut.length > 0 ? `${patches} patches of the held-out cases` : `${patches} other patches of the training cases, as none are held out`;
   return table([
     ["device", `${device.name}${device.software ? ", a software device" : ""}`],
-    ["network", `${settings.network}, ${parametersOf(plan).toLocaleString("en")} parameters, ${data.classes.length} classes`],
+    ["network", `${settings.network}, ${parametersOf(plan).toLocaleString("en")} parameters, ${data.regions === undefined ? `${data.classes.length} classes` : `${data.regions.length} regions`}`],
     ["data", `${data.name}: ${data.training.length} training case${data.training.length === 1 ? "" : "s"}, ${watched}`],
     ...samplesRow(samples, data),
     ["patches", `${settings.patch.join(" x ")} (slices x rows x columns), ${settings.batch} per step${settings.accumulate === 1 ? "" : `, in ${settings.accumulate} parts`}`],
     ...(frozen === 0 ? [] : [["frozen", `${frozen.toLocaleString("en")} of the parameters`]]),
     ...memoryRows(memory),
-    ...(again.values.length === 0 ? [] : [["computed again", againText(again)]]),
+    ...(again.values.length === 0 && again.nested === "none" ? [] : [["computed again", againText(again)]]),
     ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],
     ["run", `${length.total} steps, ${settings.steps} to an epoch, seed ${settings.seed}`],
     ...(start === undefined ? [] : [["start", `${start.how} from ${start.path}: ${start.tensors.size} tensors${start.how === "upkern" ? `, resized: ${start.resized.length}` : ""}`]]),

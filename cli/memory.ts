@@ -12,8 +12,10 @@ export function bytesAsked(text: string): number {
 }
 
 /** How much a step computes again, and its price. */
-export function againText({ values, flops, otherwise }: Again): string {
+export function againText({ values, nested, flops, otherwise }: Again): string {
   const times = values.reduce((n, v) => n + v.times, 0);
   const share = (100 * flops) / otherwise;
-  return `${times} values, for ${(flops / 1e9).toLocaleString("en", { maximumSignificantDigits: 3 })} Gflop a step, ${share < 10 ? share.toFixed(1) : share.toFixed(0)} % more`;
+  const inside = { none: "", sums: "widened sums inside their readers", all: "all that is widened inside its readers" }[nested];
+  const what = [times === 0 ? "" : `${times} values`, inside].filter(Boolean).join(" and ");
+  return `${what}, for ${(flops / 1e9).toLocaleString("en", { maximumSignificantDigits: 3 })} Gflop a step, ${share < 10 ? share.toFixed(1) : share.toFixed(0)} % more`;
 }

@@ -1,5 +1,7 @@
 // The terminal: results on stdout, messages on stderr, colour and a progress line where a person looks.
 
+import { durationText } from "../runtime/train/progress.ts";
+
 /** A place to write to, as much of a stream as is needed here. */
 export interface Sink {
   write(text: string): unknown;
@@ -20,7 +22,7 @@ export interface Terminal {
 
 /** Tells how work is getting on. */
 export interface Progress {
-  /** The state of things now, and how much of all is done (0 to 1), as a bar; replaces the last one on a terminal, rarely a line of its own elsewhere. */
+  /** The state of things now, and how much of all is done (0 to 1), as a bar and the time that is left; replaces the last one on a terminal, rarely a line of its own elsewhere. */
   readonly update: (text: string, done?: number) => void;
   /** A line that stays. */
   readonly log: (text: string) => void;
@@ -46,17 +48,35 @@ function wantsColour(sink: Sink, env: Readonly<Record<string, string | undefined
 
 const clearLine = "\r\u001b[2K";
 
+/** Adds the time that is left to what is done by shares, where a text does not say it itself. */
+function withTime(clock: () => number): (text: string, done: number | undefined) => string {
+  let began: { readonly at: number; readonly done: number } | undefined;
+  return (text, done) => {
+    if (done === undefined) {
+      began = undefined;
+      return text;
+    }
+    if (began === undefined || done < began.done) began = { at: clock(), done };
+    const elapsed = clock() - began.at;
+    // The first moments tell little.
+    if (elapsed < 2000 || done <= began.done || done >= 1 || text.endsWith(" left")) return text;
+    return `${text}, ${durationText((elapsed * (1 - done)) / (done - began.done) / 1000)} left`;
+  };
+}
+
 /** One line that is rewritten in place, ten times a second at most. */
 export function lineProgress(sink: Sink, clock: () => number = Date.now): Progress {
   let shown = "";
   let drawn = -Infinity;
+  const timed = withTime(clock);
   const draw = (text: string): void => {
     const width = (sink.columns ?? 80) - 1;
     shown = text.length > width ? `${text.slice(0, width - 1)}…` : text;
     sink.write(clearLine + shown);
   };
   return {
-    update: (text, done) => {
+    update: (plain, done) => {
+      const text = timed(plain, done);
       if (clock() - drawn < 100) return;
       drawn = clock();
       draw(done === undefined ? text : `${bar(done)} ${text}`);
@@ -85,8 +105,10 @@ export function quietly(terminal: Terminal): Terminal {
 /** Lines of a log file: one when something is said, and a sign of life every ten seconds. */
 export function logProgress(sink: Sink, clock: () => number = Date.now): Progress {
   let last = clock();
+  const timed = withTime(clock);
   return {
-    update: (text) => {
+    update: (plain, done) => {
+      const text = timed(plain, done);
       if (clock() - last < 10_000) return;
       last = clock();
       sink.write(`${text}\n`);

@@ -62,7 +62,7 @@ async function load(dataset: Dataset, { classes, regions, samples, spacing, seed
   demandRegional(dataset, { regional, samples });
   const all = dataset.training.map(({ name }) => name);
   const goesOn = before !== undefined && holdOut === undefined && fold === undefined && sameNames(all, before);
-  const split = goesOn ? before.data : fold === undefined ? splitCases(all, holdOut, seed) : foldOf(fold, dataset.folder, all);
+  const split = goesOn ? before.data : fold === undefined ? splitOf(all, holdOut, seed) : foldOf(fold, dataset.folder, all);
   const source = gather(dataset, dataset.training, tell);
   const how = spacingFor(spacing, samples);
   const measures = await source.measures(how !== "none");
@@ -99,6 +99,11 @@ export function spacingFor(spacing: RunSettings["spacing"], { crop }: Pick<Sampl
   throw new Fault(diagnostic("N1066", `\`spacing\` has three axes, this one has ${spacing.length}: [${spacing.join(", ")}]`, {
     facts: ["Images are read as volumes of slices, rows and columns."], hint: "`spacing = [2, 1.5, 1.5]` in millimetres, `median` or `none`",
   }));
+}
+
+function splitOf(names: readonly string[], wanted: number | undefined, seed: number): Split {
+  if (wanted === undefined || wanted < names.length) return splitCases(names, wanted, seed);
+  throw new Fault(diagnostic("N1024", `${wanted} of ${names.length} cases cannot be held out`, { facts: ["None would be left to learn from."], hint: `\`--hold-out\` takes at most ${Math.max(0, names.length - 1)} here` }));
 }
 
 function foldOf(fold: number, folder: string, names: readonly string[]): Split {

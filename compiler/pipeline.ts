@@ -3,7 +3,7 @@
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
 import { factor } from "./passes/factor.ts";
 import { halve } from "./passes/half.ts";
-import { recompute, type Again } from "./passes/recompute.ts";
+import { flopsOfAll, recompute, type Again, type Nested } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
@@ -15,13 +15,14 @@ import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
 import type { Definition, Group, Kernel } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
-import { lower, schedule } from "./kernels/strategies/choose.ts";
+import { Twins } from "./kernels/twins.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
 import { scatterSums } from "./kernels/strategies/scatter.ts";
+import { demandWhole } from "./kernels/whole.ts";
 import { assemble } from "./plan/assemble.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
 import { phasesOf } from "./plan/phases.ts";
-import { bytesOf, inOrder, storageOf } from "./plan/storage.ts";
+import { bytesOf, inOrder, storageOf, type Storage } from "./plan/storage.ts";
 import { diagnostic, Fault } from "./report/diagnostic.ts";
 
 /** Everything that compilation made, stage by stage. */
@@ -36,7 +37,7 @@ export interface Compiled {
   readonly again: Again;
 }
 
-const forward = [separate, solve, simplify, separate, factor, separate, share] as const;
+const forward: readonly ((roots: readonly Tensor[], scale?: Tensor) => Map<Tensor, Tensor>)[] = [separate, solve, simplify, separate, factor, separate, share];
 
 /** Compiles a network to run forwards. */
 export function compile(graph: Graph, profile: Profile): Compiled {
@@ -59,21 +60,21 @@ export function compileGradients(training: TrainingGraph, profile: Profile, budg
   return backEnd(gradients(training, bindingElements(profile)), profile, { budget });
 }
 
-/** Compiles bare definitions: what `outputs` say of `inputs`; with values in between as halves where `half`. */
+/** Compiles bare definitions: what `outputs` say of `inputs`; with values in between as halves where `half`, all stored with `everything`. */
 export function compileDefinitions(
-  name: string, inputs: readonly Tensor[], outputs: readonly { readonly name: string; readonly tensor: Tensor }[], profile: Profile, { half = false } = {},
+  name: string, inputs: readonly Tensor[], outputs: readonly { readonly name: string; readonly tensor: Tensor }[], profile: Profile, { half = false, everything = false } = {},
 ): Compiled {
   const job = { name, inputs, weights: [], states: [], outputs, packs: [], updates: [], memories: [] };
-  return backEnd(new Draft(job, []), profile, { half });
+  return backEnd(new Draft(job, []), profile, { half, everything });
 }
 
 const bindingBytes = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 256;
 const bindingElements = (profile: Profile): number => bindingBytes(profile) / 4;
 
-function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false } = {}): Compiled {
+function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false, everything = false } = {}): Compiled {
   if (half && !profile.half) throw withoutHalves(profile);
   let current = draft;
-  for (const pass of forward) current = current.through(pass);
+  for (const pass of forward) current = current.through((roots) => pass(roots, draft.job().scale));
   const solved = ordered(current.roots());
   const lanes = { wanted: profile.lanes };
   current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
@@ -92,23 +93,60 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
   const roots = current.roots();
   const reachable = new Set(ordered(roots));
   const bindingsOf = (t: Tensor): number => Math.ceil(bytesOf(t) / bindingBytes(profile));
-  const fused = fuse(roots, new Set(stored.filter((t) => reachable.has(t))), profile.maxBindings, bindingsOf);
-  for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
+  const mustStore = everything ? reachable : new Set(stored.filter((t) => reachable.has(t)));
   const job = current.job();
-  const storage = storageOf(job, fused);
-  const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
+  const within = (nested: Nested): { readonly storage: Storage; readonly definitions: readonly Definition[]; readonly again: Again } => {
+    const fused = fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested });
+    demandWhole(fused);
+    for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
+    const storage = storageOf(job, fused);
+    const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
+    if (nested === "none") return { storage, definitions, again };
+    // What nesting takes again counts like what clones do.
+    const least = flopsOfAll(fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" }));
+    return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
+  };
+  const { storage, definitions, again } = cheapest(within);
   const phases = phasesOf(job, definitions);
+  const twins = new Twins(lanes);
   const finish = (groups: readonly Group[]): Compiled => {
-    const kernels = groups.map((g): Kernel => ({ ...g, name: g.results.map((r) => r.root.name).join(", "), schedule: schedule(g, lanes) }));
-    const loops = kernels.map(lower);
-    const plan = assemble(job, kernels.map((kernel, i) => ({ kernel, loops: loops[i] as Loops })), storage, phases, profile);
+    const made = groups.map((g) => twins.of(g));
+    const [kernels, loops] = [made.map((m) => m.kernel), made.map((m) => m.loops)];
+    const plan = assemble(job, made, storage, phases, profile);
     return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
   };
-  const joined = finish(join(definitions, {
-    ...storage, isUpdate: (t) => phases.get(t) === "update", isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf,
+  const joined = (largest: number): Compiled => finish(join(definitions, {
+    ...storage, isUpdate: (t) => phases.get(t) === "update", isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, largest,
   }));
-  // What shares a launch lives at the same time; a tight budget may not have the room.
-  return joined.plan.bytes <= budget ? joined : finish(apart(definitions));
+  // What shares a launch lives at the same time; a tight budget may have room for small values only, or for none.
+  const made = joined(Infinity);
+  if (made.plan.bytes <= budget) return made;
+  const smaller = joined(smallValue);
+  return smaller.plan.bytes <= budget ? smaller : finish(apart(definitions));
+}
+
+/** Elements of a value that hardly counts. */
+const smallValue = 1 << 14;
+
+/** Of the ways to stay within a budget the one with the least work. Without a need, nothing is computed more than once. */
+function cheapest<T extends { readonly again: Again }>(within: (nested: Nested) => T): T {
+  const kept: T[] = [];
+  let least: Fault | undefined;
+  for (const nested of ["none", "sums", "all"] as const) {
+    try {
+      const made = within(nested);
+      if (nested === "none" && made.again.values.length === 0) return made;
+      kept.push(made);
+    } catch (cause) {
+      if (!(cause instanceof Fault)) throw cause;
+      // The last knows the smallest budget that would do.
+      least = cause;
+    }
+  }
+  const work = ({ again }: T): number => again.flops + again.otherwise;
+  const [best] = kept.sort((a, b) => work(a) - work(b));
+  if (!best) throw least ?? new Error("internal: no way to compile");
+  return best;
 }
 
 /** A definition whose own operands are too large for the adapter: no other choice of kernels would help. */

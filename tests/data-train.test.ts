@@ -1,6 +1,6 @@
 // Training and prediction where images have different spacings: prepared alike, and back on their own grids.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -79,4 +79,25 @@ it("a network sees one spacing and labels every image on its own", { timeout: 18
   expect(none.code, none.err).toBe(0);
   expect(none.err).toContain("W1055");
   expect(JSON.parse(readFileSync(at("none", "run.json"), "utf8"))).not.toHaveProperty("fingerprint.target");
+});
+
+const thin = join(process.env["DATA_DIR"] ?? "../shared/data", "Dataset002_TotalSegSampleMR");
+if (!existsSync(thin)) console.log(`skipped: ${thin} is not here`);
+
+it.skipIf(!existsSync(thin))("two cases of ten slices are enough for every step, or are told of", { timeout: 180_000 }, async () => {
+  expect(await netc(["data", "check", thin])).toMatchObject({ code: 0, err: expect.stringContaining("W1063") as string });
+  const planned = await netc(["data", "plan", thin, "-o", at("plan")]);
+  expect(planned).toMatchObject({ code: 0, out: expect.stringMatching(/2 folds[^]*patch = \[1, 96, 64\][^]*patch = \[10, 96, 64\]/) as string });
+  writeFileSync(at("deep.net"), net.replace("patch = [8, 16, 16]", "patch = [16, 24, 24]"));
+  const train = (out: string, ...more: readonly string[]) => netc(["train", at("deep.net"), "--data", thin, "--out", at(out), "--steps", "2", "--set", "steps=2", ...more]);
+  for (const more of [["--fold", "2"], ["--hold-out", "2"]]) expect(await train("no", ...more)).toMatchObject({ code: 1, err: expect.stringContaining("N1024") as string });
+  // The patch is deeper than the images; what is held out is scored at the end.
+  const trained = await train("thin", "--fold", "1");
+  expect(trained.code, trained.err).toBe(0);
+  const [held = ""] = (JSON.parse(readFileSync(at("thin", "run.json"), "utf8")) as { data: { heldOut: string[] } }).data.heldOut;
+  const predicted = readVolume(at("thin", "validation", `${held}.nii.gz`)).volume;
+  expect(predicted.stored).toEqual(readVolume(join(thin, "labelsTr", `${held}.nii.gz`)).volume.stored);
+  const scored = await netc(["evaluate", at("thin", "validation", `${held}.nii.gz`), join(thin, "labelsTr", `${held}.nii.gz`), "--json"]);
+  expect(scored.code, scored.err).toBe(0);
+  expect(scored.out).toContain('"foreground_mean"');
 });

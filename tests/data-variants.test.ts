@@ -155,6 +155,15 @@ describe.skipIf(!present)("the variants", () => {
     }
     if (row.affine !== undefined) volume.stored.affine.flat().forEach((entry, n) => expect(entry).toBeCloseTo(row.affine?.flat()[n] ?? NaN, 4));
     expect(warnings.map((w) => w.code)).toEqual(file.startsWith("no_geometry") ? ["W1051"] : file.startsWith("sform_wins") ? ["W1052"] : []);
+    const beside = inFolder.get(file.replace("_0000", ""));
+    if (file.includes("_0000") && beside !== undefined) {
+      const { label } = loadPair([fileOf(row)], beside).loaded;
+      expect(label?.length).toBe(volume.data.length);
+      if (row.expect.includes("equals the reference exactly")) {
+        expect(counts(label ?? [])).toEqual(reference.label_counts);
+        for (const probe of reference.probes) expect(valueAt({ ...volume, data: Float32Array.from(label ?? []) }, probe.ras_mm)).toBe(probe.label);
+      }
+    }
     // As a data set meets it: warned of where the table says so, and never a value that is no number.
     const met = meet(fileOf(row));
     if (row.warn === true) expect(met.warnings.length).toBeGreaterThan(0);

@@ -14,7 +14,7 @@ export interface Measuring {
   readonly repeat: number;
   readonly warmup: number;
   readonly ceiling: Ceiling;
-  readonly tell: (text: string) => void;
+  readonly tell: (text: string, done?: number) => void;
   readonly interrupted: () => boolean;
   /** Replaces weights and inputs by given ones. */
   readonly prime?: (session: Session) => void;
@@ -61,7 +61,7 @@ const profiles = 3;
 /** Times a subject on a device. Undefined when interrupted before there was a step to tell of. */
 export async function measure(device: Device, subject: Subject, how: Measuring): Promise<Report | undefined> {
   const { plan } = subject;
-  const onCompiled = (done: number, of: number): void => how.tell(`${subject.name}: compiling kernels, ${done} of ${of}`);
+  const onCompiled = (done: number, of: number): void => how.tell(`${subject.name}: compiling kernels, ${done} of ${of}`, done / of);
   const [first, cold] = await timed(() => Session.create(device, plan, { onCompiled }));
   first.destroy();
   const [session, warm] = await timed(() => Session.create(device, plan));
@@ -106,7 +106,7 @@ async function runSteps(session: Session, { name, step }: Subject, { repeat, war
   const hasLoss = session.plan.outputs.some((o) => o.name === "loss");
   const steps: Step[] = [];
   for (let i = 0; i < warmup + repeat && !interrupted(); i++) {
-    tell(i < warmup ? `${name}: warming up` : `${name}: step ${i - warmup + 1} of ${repeat}`);
+    tell(i < warmup ? `${name}: warming up` : `${name}: step ${i - warmup + 1} of ${repeat}`, i / (warmup + repeat));
     const before = process.cpuUsage();
     const [loss, time] = await timed(async () => {
       await step(session);

@@ -11,6 +11,7 @@ import { ceilingLine, reportText, summaryText } from "../bench/report.ts";
 import { subjectOf } from "../bench/subject.ts";
 import { command as define, exit, type Command } from "../command.ts";
 import { bytesAsked } from "../memory.ts";
+import { quietly } from "../terminal.ts";
 
 /** The command `bench`. */
 export const command: Command = define({
@@ -27,6 +28,7 @@ export const command: Command = define({
     memory: { kind: "text", holds: "4GiB", text: "what the training step may take, as of `netc train`" },
     against: { kind: "text", holds: "DIR", text: "other frameworks, in turn on the same adapter; see docs/benchmarks.md" },
     json: { kind: "switch", text: "everything as JSON" },
+    quiet: { kind: "switch", text: "say nothing but what is wrong, and the result", short: "q" },
     adapter: { kind: "choice", of: adapterChoices, text: "the device to compute on; by default the first that works" },
   },
   details: [
@@ -35,7 +37,8 @@ export const command: Command = define({
     "step's time. `moved` counts what a launch reads and writes once, `work` its scalar operations as the definitions state them;",
     "`of ceiling` is the least time that the measured ceilings allow, as a share of the time. Several operands are timed in turn.",
   ].join("\n"),
-  run: async ({ values, operands }, terminal) => {
+  run: async ({ values, operands }, loud) => {
+    const terminal = values.quiet ? quietly(loud) : loud;
     const adapter = values.adapter === undefined ? {} : { adapter: values.adapter };
     const wish = { input: values.input, set: values.set, predict: values.predict, budget: values.memory === undefined ? Infinity : bytesAsked(values.memory) };
     const repeat = values.repeat ?? 10;
@@ -46,7 +49,7 @@ export const command: Command = define({
       stop.abort();
     };
     const interrupt = new Interrupt(process, stopped, () => process.exit(exit.interrupted));
-    const tell = (text: string): void => progress.update(text);
+    const tell = (text: string, done?: number): void => progress.update(text, done);
     const reports: Report[] = [];
     const peers: PeerRow[] = [];
     let ceiling: Ceiling | undefined;

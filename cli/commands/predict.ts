@@ -151,7 +151,7 @@ async function predictOn(device: Device, planned: Planned, terminal: Terminal, p
     let started = performance.now();
     let written = 0;
     const { warnings, errors } = await predictCases(predictors, requests, outputs, {
-      progress: (name, done, of) => progress.update(`${name} (${written + 1} of ${requests.length}): window ${done} of ${of}${leftText(done, of, started)}`, done / of),
+      progress: (name, done, of) => progress.update(`${name} (${written + 1} of ${requests.length}): window ${done} of ${of}`, done / of),
       written: (name, path) => {
         written++;
         progress.log(`${name}: ${path} in ${durationText((performance.now() - started) / 1000)}`);
@@ -168,10 +168,6 @@ async function predictOn(device: Device, planned: Planned, terminal: Terminal, p
 }
 
 /** How long the case at hand will take, once that can be said. */
-function leftText(done: number, of: number, started: number): string {
-  return done === 0 || done === of ? "" : `, ${durationText(((performance.now() - started) / 1000 / done) * (of - done))} left`;
-}
-
 function report({ written, warnings, errors, interrupted }: { readonly written: number; readonly warnings: readonly Diagnostic[]; readonly errors: readonly Diagnostic[]; readonly interrupted: boolean }, { of, outputs }: Planned, terminal: Terminal): number {
   if (warnings.length + errors.length > 0) terminal.say(`\n${renderAll([...warnings, ...errors], terminal)}\n`);
   terminal.print(`${written} of ${of} case${of === 1 ? "" : "s"} predicted into ${outputs.folder}`);

@@ -235,7 +235,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
   try {
     const made = plansOf(device, plan, validateEvery > 0);
     session = await Session.create(device, made.step, { onCompiled: (done, of) => progress.update(`compiling kernels: ${done} of ${of}`, done / of) });
-    if (made.watching !== undefined) validation = await validationOn(device, made.watching, plan, validateEvery);
+    if (made.watching !== undefined) validation = await validationOn(device, made.watching, plan, validateEvery, (done, of) => progress.update(`compiling kernels of validation: ${done} of ${of}`, done / of));
     const compiled = (performance.now() - started) / 1000;
     const record = recordOf(plan, parametersOf(made.step));
     if (before !== undefined) {
@@ -355,13 +355,13 @@ async function go(trainer: Trainer, reporter: Reporter, { length, out, samples, 
   return exit.done;
 }
 
-async function validationOn(device: Device, plan: Plan, { settings, data, before }: Planned, every: number): Promise<ValidationSetup | undefined> {
+async function validationOn(device: Device, plan: Plan, { settings, data, before }: Planned, every: number, onCompiled: (done: number, of: number) => void): Promise<ValidationSetup | undefined> {
   const classes = data.classes.length;
   const output = classOutput(plan, classes);
   if (output === undefined) return undefined;
   const cases = data.heldOut.length > 0 ? data.heldOut : data.training;
   const seed = validationSeed(before?.seed ?? settings.seed);
-  const session = await Session.create(device, plan);
+  const session = await Session.create(device, plan, { onCompiled });
   const [d = 1, h = 1, w = 1] = settings.patch;
   return { session, output, cases, classes, regions: data.regions, sampling: { seed, batch: settings.batch, patch: [d, h, w], guide: settings.samples.guide }, batches: Math.min(50, Math.ceil(every / 5)) };
 }

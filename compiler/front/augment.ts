@@ -47,7 +47,8 @@ interface Stage {
 export function augmentationOf(entries: Entries, { patch, guide }: Seen, env: Env): Augmentation {
   const [batch = 1, channels = 1, ...size] = patch;
   const entry = entries.settings.get("augment");
-  const stages = entry === undefined ? [] : stagesOf(entry.term, entries.aids, aided(entries, env));
+  const place = { ...env.place, path: "augment", body: "augment" };
+  const stages = entry === undefined ? [] : stagesOf(entry.term, entries.aids, aided(entries, { ...env, place }));
   const sized: { readonly stage: Stage; readonly to: readonly number[] }[] = [];
   const mirrored = new Set<number>();
   let load: readonly number[] = size;
@@ -73,11 +74,11 @@ function stagesOf(written: Term, aids: Entries["aids"], env: Env): readonly Stag
   if (term.kind === "list") return term.items.flatMap((e) => stagesOf(e.term, aids, env));
   if (term.kind === "name") {
     if (term.text === "none") return [];
-    const aid = aids.get(term.text);
-    if (aid) return stagesOf(aid.term, aids, env);
-    const meaning = find(env.module, term.text);
-    if (meaning?.kind === "item" && meaning.item.kind === "const") return stagesOf(meaning.item.value, new Map(), newEnv(meaning.module, env.world, { place: env.place }));
+    const named = listNamed(term.text, aids, env);
+    if (named) return stagesOf(named.term, named.aids, named.env);
   }
+  const called = term.kind === "call" && term.head.kind === "name" ? term.head.text : undefined;
+  if (called !== undefined && listNamed(called, aids, env)) throw notOne(written, env, `\`${called}\` is a list: without \`()\``);
   const head = evaluate(term.kind === "call" ? term.head : term, env);
   if (head.kind !== "function" || head.item.kind !== "op") throw notOne(written, env, `this is ${describe(head)}`);
   const { item: op, module } = head;
@@ -86,6 +87,15 @@ function stagesOf(written: Term, aids: Entries["aids"], env: Env): readonly Stag
     throw notOne(written, env, `\`${op.name.text}\` is no op from an image to an image, or from both to both`);
   }
   return [{ op, module, given: givenOf(term.kind === "call" ? term.args : [], env), span: term.span, env }];
+}
+
+/** What a name of a list stands for: a definition of the run, or one at the top of a file. */
+function listNamed(name: string, aids: Entries["aids"], env: Env): { readonly term: Term; readonly aids: Entries["aids"]; readonly env: Env } | undefined {
+  const aid = aids.get(name);
+  if (aid) return { term: aid.term, aids, env };
+  const meaning = find(env.module, name);
+  if (meaning?.kind !== "item" || meaning.item.kind !== "const") return undefined;
+  return { term: meaning.item.value, aids: new Map(), env: newEnv(meaning.module, env.world, { place: env.place }) };
 }
 
 function notOne(term: Term, env: Env, why: string): Error {

@@ -39,6 +39,6 @@ function nothing(text: string, paths: readonly string[], span: Parameters<typeof
   const near = nearest(text.replace(/\.?\*$/, ""), beginnings);
   const first = [...new Set(paths.map((path) => path.split(".")[0] ?? ""))];
   return fault(env, "N0804", `\`freeze\`: no weight has the path \`${text}\``, span, near === undefined ? "" : `did you mean \`${near}\`?`, {
-    facts: [`Paths begin with ${first.slice(0, 12).join(", ")}${first.length > 12 ? ", …" : ""}.`], hint: "`netc params` lists the paths of blocks",
+    facts: [`Paths begin with ${first.slice(0, 12).join(", ")}${first.length > 12 ? ` and ${first.length - 12} more` : ""}.`], hint: "`netc params` lists the paths of blocks",
   });
 }

@@ -41,6 +41,9 @@ interface Common {
   readonly type: Type;
   /** The axes it depends on that it does not bind itself. */
   readonly free: ReadonlySet<Axis>;
+  /** Whether a read, and whether a reduction, is in it. */
+  readonly reads: boolean;
+  readonly reduces: boolean;
 }
 
 export type Expr = Common &
@@ -69,13 +72,13 @@ export function makeAxis(name: string, extent: number): Axis {
   return { name, extent, id: nextId++ };
 }
 
-type Shape<K extends Expr["kind"]> = Omit<Extract<Expr, { kind: K }>, "id">;
-
-function added<K extends Expr["kind"]>(hash: number, shape: Shape<K>): Expr {
-  const fresh = { id: nextId++, ...shape } as unknown as Expr;
+function added(hash: number, fresh: Expr): Expr {
   table.add(hash, fresh);
   return fresh;
 }
+
+const areReading = (parts: readonly Expr[]): boolean => parts.some((p) => p.reads);
+const areReducing = (parts: readonly Expr[]): boolean => parts.some((p) => p.reduces);
 
 /** A kind or a name as a number; names that share it are told apart by comparing. */
 const code = (name: string): number => name.charCodeAt(0) * 8191 + name.charCodeAt(name.length - 1) * 127 + name.length;
@@ -113,7 +116,7 @@ function both(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): ReadonlySet<Axis> {
 
 export function number(value: number, type: Type): Expr {
   const hash = hashOf("number", stirred(code(type), value * 65537.25), noParts);
-  return table.find(hash, "number", value, type, noParts) ?? added<"number">(hash, { kind: "number", value, type, free: none });
+  return table.find(hash, "number", value, type, noParts) ?? added(hash, { id: nextId++, kind: "number", type, free: none, reads: false, reduces: false, value });
 }
 export const int = (value: number): Expr => number(value, "int");
 export const real = (value: number): Expr => number(value, "real");
@@ -123,24 +126,28 @@ export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 export function index(axis: Axis): Expr {
   if (axis.extent === 1) return int(0);
   const hash = hashOf("axis", axis.id, noParts);
-  return table.find(hash, "axis", axis, undefined, noParts) ?? added<"axis">(hash, { kind: "axis", axis, type: "int", free: new Set([axis]) });
+  return table.find(hash, "axis", axis, undefined, noParts) ?? added(hash, { id: nextId++, kind: "axis", type: "int", free: new Set([axis]), reads: false, reduces: false, axis });
 }
 
 /** Element `at` (one int per axis) of a tensor. */
 export function read(tensor: Tensor, at: readonly Expr[], outside: Outside = "never"): Expr {
   invariant(at.length === tensor.axes.length, () => `${tensor.name} has ${tensor.axes.length} axes, read with ${at.length}`);
   const hash = hashOf("read", stirred(tensor.id, code(outside)), at);
-  return table.find(hash, "read", tensor, outside, at) ?? added<"read">(hash, { kind: "read", tensor, at, outside, type: tensor.type, free: union(at) });
+  return table.find(hash, "read", tensor, outside, at) ?? added(hash, {
+    id: nextId++, kind: "read", type: tensor.type, free: union(at), reads: true, reduces: areReducing(at), tensor, at, outside,
+  });
 }
 
 export function dial(d: Dial): Expr {
   const hash = hashOf("dial", code(d.name), noParts);
-  return table.find(hash, "dial", d.name, d.value, noParts) ?? added<"dial">(hash, { kind: "dial", dial: d, type: "real", free: none });
+  return table.find(hash, "dial", d.name, d.value, noParts) ?? added(hash, { id: nextId++, kind: "dial", type: "real", free: none, reads: false, reduces: false, dial: d });
 }
 
 export function draw(site: number, at: Expr): Expr {
   const hash = hashOf("draw", site, [at]);
-  return table.find(hash, "draw", site, undefined, [at]) ?? added<"draw">(hash, { kind: "draw", site, at, type: "real", free: at.free });
+  return table.find(hash, "draw", site, undefined, [at]) ?? added(hash, {
+    id: nextId++, kind: "draw", type: "real", free: at.free, reads: at.reads, reduces: at.reduces, site, at,
+  });
 }
 
 /** A reduction of `body` over the points of `over` that satisfy all of `where`. */
@@ -158,7 +165,7 @@ export function reduce(by: "sum" | "max" | "min" | "prod", along: readonly Axis[
   if (known) return known;
   const free = new Set(union(parts));
   for (const a of over) free.delete(a);
-  return added<"reduce">(hash, { kind: "reduce", by, over, where, body, type: body.type, free });
+  return added(hash, { id: nextId++, kind: "reduce", type: body.type, free, reads: areReading(parts), reduces: true, by, over, where, body });
 }
 
 /** The conditions that together make this one; none for `true`. */
@@ -180,7 +187,9 @@ export function apply(fn: Primitive, ...given: readonly Expr[]): Expr {
 
 function raw(fn: Primitive, args: readonly Expr[]): Expr {
   const hash = hashOf("apply", code(fn), args);
-  return table.find(hash, "apply", fn, undefined, args) ?? added<"apply">(hash, { kind: "apply", fn, args, type: resultType(fn, args), free: union(args) });
+  return table.find(hash, "apply", fn, undefined, args) ?? added(hash, {
+    id: nextId++, kind: "apply", type: resultType(fn, args), free: union(args), reads: areReading(args), reduces: areReducing(args), fn, args,
+  });
 }
 
 const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "half", "pow"]);

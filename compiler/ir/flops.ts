@@ -9,18 +9,18 @@ import { partsOf, walk } from "./rewrite.ts";
 const most = 1 << 16;
 
 /** Scalar operations on reals that computing every point of `root` takes. Where terms look for their points, nothing runs over these. */
-export function flopsOf(root: Tensor, body: Expr): number {
+export function flopsOf(root: Tensor, body: Expr, covered: readonly Axis[] = []): number {
   const landed = root.type === "wide" && body.kind === "reduce" ? landings(body.where, body.over).at : new Map<Axis, Expr>();
-  return flopsAt(root.axes, root.axes.filter((a) => !landed.has(a)), [body]);
+  return flopsAt(root.axes, root.axes.filter((a) => !landed.has(a)), [body], covered);
 }
 
 /**
  * Scalar operations on reals that computing values over `axes` takes, at the points of those of them that are `dealt` out; one function of a number, `exp` say, is one. The
  * points of a sum that its tests leave out do not count, those that fall outside of what is read (taps in the padding) do.
  */
-export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: readonly Expr[]): number {
+export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: readonly Expr[], covered: readonly Axis[] = []): number {
   const own = new Set(axes);
-  const points = dealt.reduce((n, a) => n * a.extent, 1);
+  const points = dealt.reduce((n, a) => (covered.includes(a) ? n : n * a.extent), 1);
   const shares: { readonly over: ReadonlySet<Axis>; readonly share: number }[] = [];
   const everywhere = (visit: (e: Expr) => void, seen: Set<Expr>): void => values.forEach((v) => walk(v, visit, seen));
   everywhere((e) => {
@@ -31,6 +31,7 @@ export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: r
     if ((e.type !== "real" && e.type !== "wide") || (e.kind !== "apply" && e.kind !== "reduce")) return;
     const inner = e.kind === "reduce" ? [...e.free, ...e.over] : [...e.free];
     let times = points;
+    for (const a of covered) if (e.free.has(a)) times *= a.extent;
     for (const a of inner) if (!own.has(a)) times *= a.extent;
     for (const { over, share } of shares) if (inner.some((a) => over.has(a))) times *= share;
     total += times;

@@ -15,8 +15,8 @@ export function stirred(hash: number, by: number): number {
 
 /** A table with open addressing, at most half full. */
 export class Interned {
-  #entries: (Expr | undefined)[] = new Array<Expr | undefined>(1 << 16).fill(undefined);
-  #hashes = new Int32Array(1 << 16);
+  #entries: (Expr | undefined)[] = new Array<Expr | undefined>(1 << 17).fill(undefined);
+  #hashes = new Int32Array(1 << 17);
   #count = 0;
 
   /** The expression of this make; undefined where there is none. `hash` is the same for equal ones. */
@@ -47,9 +47,10 @@ export class Interned {
     const [entries, hashes] = [this.#entries, this.#hashes];
     this.#entries = new Array<Expr | undefined>(2 * hashes.length).fill(undefined);
     this.#hashes = new Int32Array(2 * hashes.length);
-    entries.forEach((e, at) => {
-      if (e) this.#put(hashes[at] as number, e);
-    });
+    for (let at = 0; at < entries.length; at++) {
+      const e = entries[at];
+      if (e !== undefined) this.#put(hashes[at] as number, e);
+    }
   }
 }
 

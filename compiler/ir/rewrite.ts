@@ -1,6 +1,7 @@
 // Rebuilding expressions: substitution of axes, replacement of reads, fresh names for bound axes.
 
 import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read } from "./expr.ts";
+import { Notes } from "./notes.ts";
 import { simplifyNode } from "./simplify.ts";
 
 /** The same node over other parts; the parts are simplified together where that is local. */
@@ -57,6 +58,7 @@ function touches(e: Expr, by: ReadonlyMap<Axis, Expr>): boolean {
 
 /** Replaces every read, also inside reductions, by what `change` makes of it (its indices already changed). */
 export function mapReads(e: Expr, change: (r: Read) => Expr, memo = new Map<Expr, Expr>()): Expr {
+  if (!e.reads) return e;
   const known = memo.get(e);
   if (known) return known;
   const parts = partsOf(e);
@@ -76,11 +78,24 @@ export function walk(e: Expr, visit: (x: Expr) => void, seen = new Set<Expr>()):
   visit(e);
 }
 
-/** The distinct reads in an expression. */
+const readsIn = new Notes<readonly Read[]>();
+
+/** The distinct reads in an expression, those in an index before the one it belongs to. */
 export function readsOf(e: Expr): readonly Read[] {
+  let found = readsIn.get(e);
+  if (!found) readsIn.set(e, found = collectReads(e));
+  return found;
+}
+
+function collectReads(e: Expr): readonly Read[] {
   const found: Read[] = [];
-  walk(e, (x) => {
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): void => {
+    if (!x.reads || seen.has(x)) return;
+    seen.add(x);
+    for (const p of partsOf(x)) visit(p);
     if (x.kind === "read") found.push(x);
-  });
+  };
+  visit(e);
   return found;
 }

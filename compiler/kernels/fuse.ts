@@ -6,6 +6,8 @@ import { ordered } from "../ir/order.ts";
 import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import type { Definition } from "./kernel.ts";
+import type { Nested } from "../passes/recompute.ts";
+import { Nest } from "./nest.ts";
 import { bodiesOf } from "./strategies/scatter.ts";
 
 /** What a load or a store of an element costs, in additions. */
@@ -17,11 +19,19 @@ const shortReduction = 16;
 /** Reads that a kernel may have before its producers are stored instead. */
 const widest = 64;
 
-/**
- * Groups all definitions that the roots need. `mustStore` are roots and what a strategy wants in memory;
- * no kernel that can be helped needs more than `maxBindings` bindings, of which a tensor needs `bindingsOf`.
- */
-export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, maxBindings: number, bindingsOf: (t: Tensor) => number): readonly Definition[] {
+/** How definitions are grouped. */
+export interface Fusing {
+  /** What a strategy wants in memory, besides the roots. */
+  readonly mustStore: ReadonlySet<Tensor>;
+  /** Bindings that no kernel that can be helped exceeds, of which a tensor needs `bindingsOf`. */
+  readonly maxBindings: number;
+  readonly bindingsOf: (t: Tensor) => number;
+  /** What is computed inside its readers, by each of them, since memory is worth more than time: see `Nest`. */
+  readonly nested: Nested;
+}
+
+/** Groups all definitions that the roots need. */
+export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, bindingsOf, nested }: Fusing): readonly Definition[] {
   const order = ordered(roots);
   const stored = new Map<Tensor, string>();
   for (const t of order) {
@@ -30,11 +40,12 @@ export function fuse(roots: readonly Tensor[], mustStore: ReadonlySet<Tensor>, m
     else if (mustStore.has(t)) stored.set(t, "it holds the parts of a sum in two steps");
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
   }
-  decide(order, stored);
+  const nest = nested === "none" ? undefined : new Nest(order, nested === "all");
+  decide(order, stored, nest);
   const made = new Map<Tensor, Definition>();
   const open = order.filter((t) => stored.has(t));
   for (let root = open.pop(); root; root = open.pop()) {
-    const kernel = write(root, stored);
+    const kernel = { ...write(root, stored), covered: nest?.coveredBy(root) ?? [] };
     const candidate = isTooWide(kernel, maxBindings, bindingsOf) ? heaviest(root, stored) : undefined;
     if (candidate) {
       // Those who had it written in already may keep it so.
@@ -75,15 +86,16 @@ function heaviest(root: Tensor, stored: ReadonlyMap<Tensor, string>): Tensor | u
 }
 
 /** Goes from the results back to the sources, so that the readers of a definition are settled before it is. */
-function decide(order: readonly Tensor[], stored: Map<Tensor, string>): void {
+function decide(order: readonly Tensor[], stored: Map<Tensor, string>, nest: Nest | undefined): void {
   // How often each definition would be evaluated if it were written into its readers, and whether some reader forbids it.
   const evaluations = new Map<Tensor, number>();
   const insideReduction = new Set<Tensor>();
   for (const t of [...order].reverse()) {
     if (!t.body) continue;
     const times = evaluations.get(t) ?? 0;
-    const why = stored.has(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
+    const why = stored.has(t) || nest?.takes(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
     if (why !== undefined) stored.set(t, why);
+    nest?.note(t, t.body, stored.has(t));
     const points = stored.has(t) ? bodiesOf(t) : times;
     count(t.body, points, (tensor, n, nested) => {
       evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);
@@ -154,7 +166,7 @@ function weigh(body: Expr): { work: number; long: boolean } {
 }
 
 /** Writes the unstored definitions into their reader. */
-function write(root: Tensor, stored: ReadonlyMap<Tensor, string>): Definition {
+function write(root: Tensor, stored: ReadonlyMap<Tensor, string>): Omit<Definition, "covered"> {
   const inlined = new Set<string>();
   const memo = new Map<Expr, Expr>();
   const expand = (e: Expr): Expr =>

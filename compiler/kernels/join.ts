@@ -1,7 +1,7 @@
 // Puts definitions over the same points into one launch, where they share loads or follow one another point by point.
 
 import { apply, index, reduce, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
-import type { Tensor } from "../ir/graph.ts";
+import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { mapReads, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
 import { bindingsNeeded } from "./fuse.ts";
 import { longAxes, placeOf, pointsOf, type Definition, type Group } from "./kernel.ts";
@@ -10,6 +10,8 @@ import { longAxes, placeOf, pointsOf, type Definition, type Group } from "./kern
 const small = 1 << 18;
 /** Results that one launch has at most. */
 const most = 6;
+/** Values that one invocation keeps at most where it must take all points of an axis. */
+const mostCovered = 64;
 /** How many launches back a partner is looked for. */
 const window = 48;
 /** Reads that a launch may have in all. */
@@ -24,6 +26,8 @@ export interface Rules {
   readonly isUpdate: (t: Tensor) => boolean;
   /** Whether somebody else needs a tensor in memory. */
   readonly isKept: (t: Tensor) => boolean;
+  /** Elements that a definition with others beside it has at most. */
+  readonly largest: number;
   readonly maxBindings: number;
   readonly bindingsOf: (t: Tensor) => number;
 }
@@ -48,17 +52,17 @@ export function join(definitions: readonly Definition[], rules: Rules): readonly
 
 /** Each definition in a launch of its own. */
 export function apart(definitions: readonly Definition[]): readonly Group[] {
-  return definitions.map((d) => ({ axes: longAxes(d.root), results: [d], joined: [] }));
+  return definitions.map((d) => ({ axes: longAxes(d.root), results: [d], covered: d.covered, joined: [] }));
 }
 
 function alone(d: Definition, rules: Rules): Launch {
-  return launchOf(longAxes(d.root), [d], [d], [], rules);
+  return launchOf(longAxes(d.root), [d], [d], d.covered, [], rules);
 }
 
-function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Definition[], joined: readonly string[], rules: Rules): Launch {
+function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Definition[], covered: readonly Axis[], joined: readonly string[], rules: Rules): Launch {
   const reads = results.flatMap((r) => readsOf(r.body).map((x) => x.tensor));
   return {
-    axes, members, results, joined,
+    axes, members, results, covered, joined,
     reads: new Set(reads.flatMap((t) => [t, ...(rules.behind.get(t) ?? [])])),
     writes: new Set(results.map((r) => r.root)),
     overwritten: new Set(results.flatMap((r) => rules.overwrites.get(r.root) ?? [])),
@@ -102,6 +106,7 @@ function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
   const [d] = b.members;
   const [first] = a.members;
   if (!d || !first || a.results.length >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
+  if (sizeOf(d.root) > rules.largest) return undefined;
   if (a.axes.length !== b.axes.length || a.axes.some((x, k) => x.extent !== b.axes[k]?.extent)) return undefined;
   if (rules.isUpdate(d.root) !== rules.isUpdate(first.root)) return undefined;
   const loops = a.results.flatMap((r) => outermost(r.body));
@@ -130,11 +135,14 @@ function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
   if (!followed && common.length === 0 && !isSmall) return undefined;
   // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
   if (!followed && own.length === 0 !== (loops.length === 0) && !isSmall) return undefined;
+  // What one invocation must take together grows with every result.
+  const covered = [...new Set([...a.covered, ...d.covered.map((x) => renames.get(x) ?? x)])];
+  if (covered.length > 0 && pointsOf({ axes: covered }) * results.length > mostCovered) return undefined;
   if (bindingsNeeded(results, rules.bindingsOf) > rules.maxBindings) return undefined;
   if (new Set(results.flatMap((r) => readsOf(r.body))).size > widest) return undefined;
   const why = followed ? `it reads \`${a.results.find((r) => d.body && readsOf(d.body).some((x) => x.tensor === r.root))?.root.name ?? first.root.name}\` only at its own point`
     : common.length > 0 ? `both read \`${common[0]?.tensor.name ?? ""}\`` : "both are small";
-  return launchOf(a.axes, [...a.members, d], results, [...a.joined, why], rules);
+  return launchOf(a.axes, [...a.members, d], results, covered, [...a.joined, why], rules);
 }
 
 /** Whether all results read what the launch overwrites only where they write. */
@@ -196,9 +204,9 @@ function renamed(e: Expr, by: ReadonlyMap<Axis, Axis>, memo = new Map<Expr, Expr
 /** Leaves out what nobody reads any more, since those who did are in the same launch. */
 function withoutUnread(launches: readonly Launch[], rules: Rules): readonly Group[] {
   const read = new Set(launches.flatMap((l) => [...l.reads]));
-  return launches.map(({ axes, results, joined }) => {
+  return launches.map(({ axes, results, covered, joined }) => {
     const needed = results.map((r) => read.has(r.root) || rules.isKept(r.root));
-    if (needed.every(Boolean) || !needed.some(Boolean)) return { axes, results, joined };
-    return { axes, results: results.filter((_, i) => needed[i]), joined: joined.filter((_, i) => needed[i + 1]) };
+    if (needed.every(Boolean) || !needed.some(Boolean)) return { axes, results, covered, joined };
+    return { axes, results: results.filter((_, i) => needed[i]), covered, joined: joined.filter((_, i) => needed[i + 1]) };
   });
 }

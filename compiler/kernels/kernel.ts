@@ -22,6 +22,8 @@ export interface Definition {
   readonly inlined: readonly string[];
   /** Why it is stored and not written into its readers. */
   readonly why: string;
+  /** Axes of the root of which one invocation takes all points, so that a sum inside another is not taken again for each. */
+  readonly covered: readonly Axis[];
 }
 
 /** Definitions over the same axes that one launch computes: all of them at each point, so that they share loads and loops. */
@@ -30,6 +32,8 @@ export interface Group {
   readonly axes: readonly Axis[];
   /** The bodies are over the group's axes. */
   readonly results: readonly Definition[];
+  /** Axes of which one invocation takes all points. */
+  readonly covered: readonly Axis[];
   /** Why the second and later results are here, one by one. */
   readonly joined: readonly string[];
 }

@@ -48,6 +48,8 @@ export interface Loops {
   /** Names of the dials used; `draws` when the step counter and the seed are. */
   readonly dials: readonly string[];
   readonly draws: boolean;
+  /** The launch whose program this is but for the tensors, which are its own, place by place. */
+  readonly like?: Loops;
 }
 
 /** Whether a value is four values side by side. A scalar among vectors counts for each of the four. */

@@ -62,21 +62,22 @@ export class Lowering {
   together(expressions: readonly Expr[]): void {
     const byAxes = new Map<string, Reduce[]>();
     const seen = new Set<Expr>();
-    const nested = new Set<Expr>();
+    const keyOf = (x: Reduce): string => x.over.map((a) => a.id).join();
+    const within = new Set<Expr>();
     for (const e of expressions) {
       walk(e, (x) => {
         if (x.kind !== "reduce" || x.over[0] === this.#lane) return;
-        const key = x.over.map((a) => a.id).join();
+        const key = keyOf(x);
         const list = byAxes.get(key);
         if (list) list.push(x);
         else byAxes.set(key, [x]);
         walk(x.body, (y) => {
-          if (y.kind === "reduce") nested.add(y);
+          if (y.kind === "reduce" && keyOf(y) === key) within.add(y);
         });
       }, seen);
     }
     for (const list of byAxes.values()) {
-      const level = list.filter((x) => !nested.has(x) && !containsReduce(x.body));
+      const level = list.filter((x) => !within.has(x));
       for (const x of level) this.#groups.set(x, level);
     }
   }
@@ -370,14 +371,6 @@ export class Lowering {
     run();
     this.#scopes.pop();
   }
-}
-
-function containsReduce(e: Expr): boolean {
-  let found = false;
-  walk(e, (x) => {
-    if (x.kind === "reduce") found = true;
-  });
-  return found;
 }
 
 /** The conditions under which a read with a view is inside. */

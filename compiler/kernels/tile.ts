@@ -4,13 +4,15 @@ import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
 import { index, read, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
-import { readsOf, walk } from "../ir/rewrite.ts";
+import { partsOf, readsOf } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
 import { four, hasFours } from "./vector.ts";
 
 /** Most accumulators an invocation keeps. */
 const registers = 32;
+/** Most that one keeps where a tile must cover an axis. */
+const mostCovered = 64;
 /** Most products written out in the body of the innermost loop: more only cost compile time. */
 const longest = 96;
 /** Costs in multiplications: a load of one element and of four side by side, the test of a view, one turn of a loop. */
@@ -25,29 +27,30 @@ export interface Tile {
 /** Points of a tile, a vector counted as one. */
 export const widthOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
 
-/** Tiles divide their extents, so no point needs a test of its own. */
+/** Tiles divide their extents, so no point needs a test of its own. They span all that the group says must be covered. */
 export function chooseTile(group: Group, lanes: Lanes): Tile {
   const { axes, results } = group;
-  const leaves = leafReductions(results.map((r) => r.body));
+  const sums = sumsOf(results.map((r) => r.body));
   const touched = distinctReads(results.map((r) => r.body)).map(touch);
   const stores = results.map((r) => touchOf(r.root, axes));
-  if (leaves.length === 0) return neighbours(group, [...stores, ...touched], lanes);
-  const vectors = [...vectorAxes([...axes, ...leaves.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
-  const accumulators = Math.max(...leaves.map((l) => l.sums));
+  if (sums.length === 0) return neighbours(group, [...stores, ...touched], lanes);
+  const vectors = [...vectorAxes([...axes, ...sums.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
+  const accumulators = Math.max(...sums.map((l) => l.together));
   let best: Tile & { readonly price: number } = { tile: new Map(), unrolled: new Set(), vector: undefined, price: Infinity };
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
-    if (isOut && pointsOf(group) / four < lanes.wanted) continue;
+    if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(registers / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector) / four), 0);
-    for (const unrolled of unrollings(leaves)) {
+    for (const unrolled of unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       for (const tile of fitting) {
-        const price = storing + leaves.reduce((sum, leaf) => sum + priceOf(leaf, tile, unrolled, vector, isOut), 0);
+        const price = storing + sums.reduce((n, sum) => n + priceOf(sum, tile, unrolled, vector, isOut), 0);
         if (price < best.price * 0.98) best = { tile, unrolled, vector, price };
       }
     }
   }
+  invariant(best.price < Infinity, () => `${results[0]?.root.name ?? "a launch"} has no tile`);
   return best;
 }
 
@@ -59,13 +62,17 @@ function vectorAxes(axes: readonly Axis[], touched: readonly Touch[]): readonly 
 function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: Lanes): readonly ReadonlyMap<Axis, number>[] {
   const each = vector ? four : 1;
   const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
-  const wide = group.axes.filter((a) => extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
-  const tiles: ReadonlyMap<Axis, number>[] = [new Map()];
+  const covered = new Map(group.covered.map((a) => [a, extent(a)]));
+  const least = widthOf(covered);
+  const wide = group.axes.filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
+  const tiles: ReadonlyMap<Axis, number>[] = [covered];
   for (const [a, w] of wide) {
-    tiles.push(new Map([[a, w]]));
+    tiles.push(new Map([...covered, [a, w]]));
+    if (covered.size > 0) continue;
     for (const [b, v] of wide) if (b.id > a.id && v * w * each <= limit) tiles.push(new Map([[a, w], [b, v]]));
   }
-  return tiles.filter((t) => widthOf(t) === 1 || (widthOf(t) * each <= limit && pointsOf(group) / (widthOf(t) * each) >= lanes.wanted));
+  const most = covered.size > 0 ? Math.max(limit, mostCovered) : limit;
+  return tiles.filter((t) => widthOf(t) === least || (widthOf(t) * each <= most && pointsOf(group) / (widthOf(t) * each) >= lanes.wanted));
 }
 
 /** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
@@ -79,11 +86,15 @@ function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): Tile
   return { tile: axis && width ? new Map([[axis, width]]) : new Map(), unrolled: new Set(), vector: undefined };
 }
 
-/** Reductions without another inside that run over the same axes, and what matters of what they read together. */
-interface Leaf {
+/** Reductions that run over the same axes, and what matters of what they read and do together, sums inside them left out. */
+interface Sum {
   readonly over: readonly Axis[];
   /** How many run together. */
-  readonly sums: number;
+  readonly together: number;
+  /** The axes that they depend on, of the kernel and of the sums around them. */
+  readonly free: ReadonlySet<Axis>;
+  /** Those of the sums around them: they are taken once for every point of these. */
+  readonly around: readonly Axis[];
   readonly where: readonly Expr[];
   readonly reads: readonly Touch[];
   readonly work: number;
@@ -104,36 +115,45 @@ interface Touch {
 /** How one index of a read moves with each axis; undefined for an axis it depends on in another way. */
 type Dimension = ReadonlyMap<Axis, number | undefined>;
 
-function leafReductions(bodies: readonly Expr[]): readonly Leaf[] {
-  const found = new Map<string, Reduce[]>();
+function sumsOf(bodies: readonly Expr[]): readonly Sum[] {
+  const found = new Map<string, { readonly list: Reduce[]; readonly around: ReadonlySet<Axis> }>();
   const seen = new Set<Expr>();
-  for (const body of bodies) {
-    walk(body, (x) => {
-      if (x.kind !== "reduce") return;
-      let nested = false;
-      walk(x.body, (y) => {
-        nested ||= y.kind === "reduce";
-      });
-      if (nested) return;
-      const key = x.over.map((a) => a.id).join();
-      const list = found.get(key);
-      if (list) list.push(x);
-      else found.set(key, [x]);
-    }, seen);
-  }
-  return [...found.values()].map((list) => {
-    const inner = new Set<Expr>();
-    let work = 0;
-    for (const e of list) {
-      walk(e.body, (y) => {
-        if (y.kind === "apply" && y.type === "real") work++;
-      }, inner);
-    }
+  const visit = (e: Expr, around: ReadonlySet<Axis>): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "reduce") {
+      const key = e.over.map((a) => a.id).join();
+      const known = found.get(key);
+      if (known) known.list.push(e);
+      else found.set(key, { list: [e], around });
+      const inner = new Set([...around, ...e.over]);
+      for (const part of partsOf(e)) visit(part, inner);
+    } else for (const part of partsOf(e)) visit(part, around);
+  };
+  for (const body of bodies) visit(body, new Set());
+  return [...found.values()].map(({ list, around }) => {
+    const over = (list[0] as Reduce).over;
+    const free = new Set(list.flatMap((e) => [...e.free]));
+    const own = ownParts(list.map((e) => e.body));
+    const reads = own.flatMap((e) => (e.kind === "read" ? [touch(e)] : []));
+    const work = own.reduce((n, e) => n + Number(e.kind === "apply" && e.type === "real"), 0);
     return {
-      over: (list[0] as Reduce).over, sums: list.length, where: [...new Set(list.flatMap((e) => e.where))],
-      reads: distinctReads(list.map((e) => e.body)).map(touch), work: Math.max(1, work),
+      over, together: list.length, free, around: [...around].filter((a) => free.has(a)),
+      where: [...new Set(list.flatMap((e) => e.where))], reads, work: Math.max(1, work),
     };
   });
+}
+
+/** All parts of some expressions but what stands in a sum inside them. */
+function ownParts(all: readonly Expr[]): readonly Expr[] {
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind !== "reduce") partsOf(e).forEach(visit);
+  };
+  all.forEach(visit);
+  return [...seen];
 }
 
 /** The distinct reads of several expressions. */
@@ -196,9 +216,9 @@ function widths(extent: number): number[] {
   return all.length > 0 ? all : [3, 5, 7].filter((w) => extent % w === 0);
 }
 
-function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
+function unrollings(sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {
   const all: ReadonlySet<Axis>[] = [new Set()];
-  for (const { over } of leaves) {
+  for (const { over } of sums) {
     for (let from = over.length - 1, product = 1; from >= 0; from--) {
       const a = over[from] as Axis;
       product *= a.extent;
@@ -211,25 +231,27 @@ function unrollings(leaves: readonly Leaf[]): readonly ReadonlySet<Axis>[] {
   return all;
 }
 
-/** The cost of a leaf per point of the root. */
-function priceOf(leaf: Leaf, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>, vector: Axis | undefined, isOut: boolean): number {
-  const isIn = vector !== undefined && leaf.over.includes(vector);
-  const side = isOut || isIn ? four : 1;
-  const written = leaf.over.filter((a) => unrolled.has(a));
-  const turns = leaf.over.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (isIn ? four : 1);
-  const points = widthOf(tile);
-  const copies = written.reduce((n, a) => n * a.extent, points);
+/** The cost of sums per point of the kernel. */
+function priceOf(sum: Sum, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>, vector: Axis | undefined, isOut: boolean): number {
+  // Points of the tile that differ only along other axes share them.
+  const own = new Map([...tile].filter(([a]) => sum.free.has(a)));
+  const loops = [...sum.around, ...sum.over];
+  const isFours = vector !== undefined && (loops.includes(vector) || sum.free.has(vector));
+  const side = isFours ? four : 1;
+  const written = loops.filter((a) => unrolled.has(a));
+  const turns = loops.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (vector !== undefined && loops.includes(vector) ? four : 1);
+  const copies = written.reduce((n, a) => n * a.extent, widthOf(own));
   if (copies * side > longest && copies > 1) return Infinity;
   let loads = 0;
-  const spread = new Map<Axis, number>([...tile, ...written.map((a): [Axis, number] => [a, a.extent])]);
-  for (const r of leaf.reads) {
+  const spread = new Map<Axis, number>([...own, ...written.map((a): [Axis, number] => [a, a.extent])]);
+  for (const r of sum.reads) {
     const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector);
-    const apart = inRows(r, tile, vector) ? cost.row / four : one;
-    loads += distinct(r, spread) * (apart + tested(r, tile, written) * cost.view);
+    const apart = inRows(r, own, vector) ? cost.row / four : one;
+    loads += distinct(r, spread) * (apart + tested(r, own, written) * cost.view);
   }
   // A test that differs between the points of a tile cannot stand outside the loop.
-  const tests = leaf.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
-  return (turns * (loads + tests + copies * side * leaf.work + (turns > 1 ? cost.turn : 0))) / (points * (isOut ? four : 1));
+  const tests = sum.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
+  return (turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn : 0))) / (widthOf(tile) * (isOut ? four : 1));
 }
 
 /**

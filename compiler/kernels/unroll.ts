@@ -5,7 +5,7 @@ import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
 
 /** The expression with its reductions along these axes written out. */
 export function unroll(e: Expr, axes: ReadonlySet<Axis>, memo = new Map<Expr, Expr>()): Expr {
-  if (axes.size === 0) return e;
+  if (axes.size === 0 || !e.reduces) return e;
   const known = memo.get(e);
   if (known) return known;
   const parts = partsOf(e);

@@ -19,6 +19,7 @@ export interface Folding {
 
 /** The expression with its reductions along an axis run over fours of it, and the four results of `lane` reduced in the end. */
 export function foldFours(e: Expr, folding: Folding, memo = new Map<Expr, Expr>()): Expr {
+  if (!e.reduces) return e;
   const known = memo.get(e);
   if (known) return known;
   const { axis, coarse, lane } = folding;

@@ -102,7 +102,7 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
 /** Sets of axes that lie alike, each with its loads: in all, and straight ones less the others. */
 class Classes {
   readonly #parent = new Map<Axis, Axis>();
-  readonly #loads = new Map<Axis, { readonly all: number; readonly net: number }>();
+  readonly #loads = new Map<Axis, { all: number; net: number }>();
 
   #root(a: Axis): Axis {
     let at = a;
@@ -133,7 +133,10 @@ class Classes {
   }
 
   #count(root: Axis, all: number, net: number): void {
-    const before = this.#of(root);
-    this.#loads.set(root, { all: before.all + all, net: before.net + net });
+    const known = this.#loads.get(root);
+    if (known) {
+      known.all += all;
+      known.net += net;
+    } else this.#loads.set(root, { all, net });
   }
 }

@@ -111,7 +111,7 @@ export function differentiated(training: TrainingGraph, limit: number): Draft {
     path: `memory/${m.name}/${m.weight.path}`, flat: m.flat, offset: m.offset, shape: shapeOf(m.weight.tensor), start: 0,
   }));
   const counters = step.counters.map((c) => ({ path: `memory/${c.name}`, flat: c.now, offset: 0, shape: [], start: c.start }));
-  const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories: [...memories, ...counters] };
+  const job: Job = { name: graph.name, inputs: graph.inputs, weights: graph.weights, states: graph.states, outputs: step.outputs, packs: step.packs, updates, memories: [...memories, ...counters], scale: step.scale };
   return new Draft(job, step.gradients);
 }
 

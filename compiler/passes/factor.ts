@@ -2,22 +2,47 @@
 
 import { apply, index, real, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
+import { interval } from "../ir/interval.ts";
 import { rebuild } from "../ir/order.ts";
-import { substitute, walk } from "../ir/rewrite.ts";
+import { readsOf, substitute, walk } from "../ir/rewrite.ts";
 
-/** `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a small definition without a sum is opened where that sets something free. */
-export function factor(roots: readonly Tensor[]): Map<Tensor, Tensor> {
-  return rebuild(roots, (_, body) => (body.kind === "reduce" && body.by === "sum" && body.type === "real" ? outside(body) : body));
+/**
+ * `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a small definition without a sum is opened where that sets something free.
+ * What follows from `scale`, by which a loss is multiplied, stays inside: sums are stored, and without it they may be too small for that.
+ */
+export function factor(roots: readonly Tensor[], scale?: Tensor): Map<Tensor, Tensor> {
+  const known = new Map<Tensor, boolean>();
+  const follows = (t: Tensor): boolean => {
+    const found = known.get(t) ?? (t === scale || (t.body !== undefined && isScaled(t.body)));
+    known.set(t, found);
+    return found;
+  };
+  const isScaled = (e: Expr): boolean => scale !== undefined && readsOf(e).filter((r) => follows(r.tensor)).length > 0;
+  return rebuild(roots, (_, body) => {
+    // Asked of producers first, so that no chain is followed far.
+    isScaled(body);
+    return body.kind === "reduce" && body.by === "sum" && body.type === "real" ? outside(body, isScaled) : body;
+  });
 }
 
-function outside(e: Reduce): Expr {
+function outside(e: Reduce, isScaled: (f: Expr) => boolean): Expr {
   const over = new Set(e.over);
-  const isFree = (f: Expr): boolean => !(f.kind === "apply" && f.fn === "hold") && [...f.free].every((a) => !over.has(a));
+  // Outside the sum nothing is left of its tests, which may be why a read stays inside.
+  const isSafe = (f: Expr): boolean => e.where.length === 0 || staysInside(f);
+  const isFree = (f: Expr): boolean => [...f.free].every((a) => !over.has(a)) && isSafe(f) && !isScaled(f);
   const factors = factorsOf(e.body).flatMap((f) => opened(f, isFree));
   const free = factors.filter(isFree);
   const bound = factors.filter((f) => !isFree(f));
   if (free.length === 0 || bound.length === 0) return e;
   return apply("mul", product(free), reduce("sum", e.over, e.where, product(bound)));
+}
+
+/** Whether all reads stay inside whatever their axes are. */
+function staysInside(f: Expr): boolean {
+  return readsOf(f).every((r) => r.outside !== "never" || r.at.every((e, k) => {
+    const { low, high } = interval(e);
+    return low >= 0 && high < (r.tensor.axes[k] as Axis).extent;
+  }));
 }
 
 /** In one order, so that equal products are equal expressions. */
@@ -40,7 +65,7 @@ function factorsOf(e: Expr): readonly Expr[] {
 function opened(f: Expr, isFree: (f: Expr) => boolean): readonly Expr[] {
   if (f.kind !== "read" || f.outside !== "never" || isFree(f)) return [f];
   const { body, axes } = f.tensor;
-  if (!body || holdsSum(body)) return [f];
+  if (!body || body.reduces) return [f];
   const by = new Map<Axis, Expr>(axes.map((a, k) => [a, f.at[k] ?? index(a)]));
   const parts = factorsOf(substitute(body, by)).flatMap((p) => opened(p, isFree));
   const bound = parts.filter((p) => !isFree(p));
@@ -57,12 +82,4 @@ function operations(e: Expr): number {
     if (x.kind === "apply" && x.type === "real") count++;
   });
   return count;
-}
-
-function holdsSum(e: Expr): boolean {
-  let found = false;
-  walk(e, (x) => {
-    if (x.kind === "reduce") found = true;
-  });
-  return found;
 }

@@ -16,6 +16,8 @@ export interface StepGraph {
   readonly updates: Job["updates"];
   /** Memories of the optimiser, one entry per weight. */
   readonly memories: readonly { readonly name: string; readonly weight: Weight; readonly flat: Tensor; readonly offset: number }[];
+  /** What the loss is multiplied by in half precision. */
+  readonly scale: Tensor | undefined;
   /** What a step remembers besides: single numbers. */
   readonly counters: readonly { readonly name: string; readonly now: Tensor; readonly start: number }[];
   readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
@@ -36,8 +38,7 @@ export function optimise(training: TrainingGraph, limit: number): StepGraph {
   const now = (t: Tensor): Tensor => separated.get(t) as Tensor;
   const scale = source("loss_scale", [], nowhere);
   const good = source("good_steps", [], nowhere);
-  // Held, it is taken out of no sum: what is stored must be scaled.
-  const gradients = differentiate(now(training.loss), learned.map((w) => w.tensor), scaling && apply("hold", read(scale, [])));
+  const gradients = differentiate(now(training.loss), learned.map((w) => w.tensor), scaling && read(scale, []));
 
   const packs: Pack[] = [];
   const flats: { weights: Tensor; gradient: Tensor }[] = [];
@@ -92,6 +93,7 @@ export function optimise(training: TrainingGraph, limit: number): StepGraph {
     gradients: learned.map((w) => gradients.get(w.tensor) as Tensor).reverse(),
     updates,
     memories,
+    scale: scaling && scale,
     counters,
     outputs: [...graph.outputs.map((o) => ({ name: o.name, tensor: now(o.tensor) })), ...(scaling ? [{ name: "scale", tensor: scale }] : [])],
     states: graph.states.map((s) => ({ ...s, next: s.next && now(s.next) })),

@@ -1,6 +1,6 @@
 // Keeps a step within a budget of memory: values are given up early, and clones of their definitions make them again later.
 
-import { read, type Expr } from "../ir/expr.ts";
+import { read, type Axis, type Expr } from "../ir/expr.ts";
 import { flopsOf } from "../ir/flops.ts";
 import { define, shapeOf, sizeOf, type Tensor } from "../ir/graph.ts";
 import { mapReads, readsOf } from "../ir/rewrite.ts";
@@ -12,14 +12,21 @@ import { choose, type Choice } from "./keep.ts";
 
 /** A stored definition: its value with everything that is not stored written in. */
 interface Definition {
+  /** Axes of the root along which one invocation takes all points. */
+  readonly covered: readonly Axis[];
   readonly root: Tensor;
   readonly body: Expr;
 }
 
+/** Sums that are wider than what they are made of; and what follows them point by point. */
+export type Nested = "none" | "sums" | "all";
+
 /** What is made more than once, and what that costs. */
 export interface Again {
   readonly values: readonly { readonly tensor: Tensor; readonly times: number; readonly flops: number }[];
-  /** Scalar operations of the clones in a step, and of everything else. */
+  /** What is taken inside the sums of its readers and not stored. */
+  readonly nested: Nested;
+  /** Scalar operations that a step does again, and all others; both 0 where nothing is done again. */
   readonly flops: number;
   readonly otherwise: number;
 }
@@ -30,7 +37,7 @@ export interface Again {
  * and whoever reads what a step overwrites is never cloned behind that. Where everything fits nothing changes.
  */
 export function recompute<D extends Definition>(order: readonly D[], storage: Storage, budget: number): { readonly kernels: readonly D[]; readonly again: Again } {
-  if (budget === Infinity) return { kernels: order, again: { values: [], flops: 0, otherwise: 0 } };
+  if (budget === Infinity) return { kernels: order, again: { values: [], nested: "none", flops: 0, otherwise: 0 } };
   const values = valuesOf(order, storage);
   const choice = fitting(values, budget - storage.bytes);
   if (!choice) throw impossible(order, values, storage, budget);
@@ -53,13 +60,13 @@ function fitting(values: readonly Value[], room: number): Choice | undefined {
 function valuesOf(order: readonly Definition[], { own, atEnd, overwrites }: Storage): readonly Value[] {
   const number = new Map(order.map((d, i) => [d.root, i]));
   const overwritten = new Map(order.flatMap((d, i) => (overwrites.get(d.root) ?? []).map((t): [Tensor, number] => [t, i])));
-  return order.map(({ root, body }) => {
+  return order.map(({ root, body, covered }) => {
     const tensors = [...new Set(readsOf(body).map((r) => r.tensor))];
     const fixed = own.has(root);
     return {
       bytes: fixed ? 0 : bytesOf(root),
       reads: tensors.flatMap((t) => (own.has(t) ? [] : number.get(t) ?? [])),
-      price: flopsOf(root, body) + sizeOf(root),
+      price: flopsOf(root, body, covered) + sizeOf(root),
       fixed,
       until: tensors.reduce((n, t) => Math.min(n, overwritten.get(t) ?? Infinity), Infinity),
       atEnd: atEnd.has(root),
@@ -102,13 +109,19 @@ function cloned<D extends Definition>(order: readonly D[], { makings }: Timeline
 function summary(order: readonly Definition[], { makings }: Timeline): Again {
   const times = new Map<number, number>();
   for (const { value } of makings) times.set(value, (times.get(value) ?? 0) + 1);
-  const flops = order.map(({ root, body }) => flopsOf(root, body));
+  const flops = order.map((d) => flopsOfAll([d]));
   const again = [...times].filter(([, n]) => n > 1).map(([i, n]) => ({ tensor: (order[i] as Definition).root, times: n - 1, flops: (n - 1) * (flops[i] as number) }));
   return {
     values: again.sort((a, b) => bytesOf(b.tensor) - bytesOf(a.tensor)),
+    nested: "none",
     flops: again.reduce((n, a) => n + a.flops, 0),
     otherwise: flops.reduce((a, b) => a + b, 0),
   };
+}
+
+/** Scalar operations of some definitions. */
+export function flopsOfAll(definitions: readonly Definition[]): number {
+  return definitions.reduce((n, { root, body, covered }) => n + flopsOf(root, body, covered), 0);
 }
 
 const mib = (bytes: number): string => `${Math.ceil(bytes / 1048576).toLocaleString("en")} MiB`;

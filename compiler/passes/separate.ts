@@ -16,6 +16,7 @@ export function separate(roots: readonly Tensor[]): Map<Tensor, Tensor> {
 
 /** The expression with its reductions replaced by reads of new tensors, the innermost first. */
 function inside(t: Tensor, e: Expr, memo: Map<Expr, Expr>): Expr {
+  if (!e.reduces) return e;
   const known = memo.get(e);
   if (known) return known;
   const parts = partsOf(e);

@@ -3,19 +3,48 @@
 import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { define } from "../ir/graph.ts";
+import { stirred } from "../ir/interning.ts";
+import { Notes } from "../ir/notes.ts";
 import { rebuild } from "../ir/order.ts";
 import { partsOf } from "../ir/rewrite.ts";
 
+interface Kept {
+  readonly tensor: Tensor;
+  readonly body: Expr;
+}
+
 export function share(roots: readonly Tensor[]): Map<Tensor, Tensor> {
-  const first = new Map<string, Tensor>();
+  const kept = new Map<number, Kept[]>();
+  const texts = new Map<Kept, string>();
+  const textOf = (k: Kept): string => {
+    let text = texts.get(k);
+    if (text === undefined) texts.set(k, text = `${k.tensor.axes.map((a) => a.extent).join()}:${fingerprint(k.tensor.axes, k.body)}`);
+    return text;
+  };
   return rebuild(roots, (t, body) => {
-    const key = `${t.axes.map((a) => a.extent).join()}:${fingerprint(t.axes, body)}`;
-    const known = first.get(key);
-    if (known) return known;
-    const kept = body === t.body ? t : define(t.name, t.axes, body, t.origin);
-    first.set(key, kept);
-    return kept;
+    const mine: Kept = { tensor: t, body };
+    const hash = t.axes.reduce((h, a) => stirred(h, a.extent), hashOf(body));
+    const list = kept.get(hash);
+    const known = list?.find((k) => textOf(k) === textOf(mine));
+    if (known) return known.tensor;
+    const tensor = body === t.body ? t : define(t.name, t.axes, body, t.origin);
+    if (list) list.push({ tensor, body });
+    else kept.set(hash, [{ tensor, body }]);
+    return tensor;
   });
+}
+
+const hashes = new Notes<number>();
+
+/** A number that does not depend on which axes a body has: few bodies share it without being equal. */
+function hashOf(e: Expr): number {
+  const known = hashes.get(e);
+  if (known !== undefined) return known;
+  const own = e.kind === "number" ? e.value * 65537.25 : e.kind === "axis" ? e.axis.extent : e.kind === "read" ? e.tensor.id
+    : e.kind === "apply" ? e.fn.charCodeAt(0) * 31 + e.fn.charCodeAt(1) : 0;
+  const hash = partsOf(e).reduce((h, p) => stirred(h, hashOf(p)), stirred(e.kind.charCodeAt(1), own));
+  hashes.set(e, hash);
+  return hash;
 }
 
 /** A text that two bodies share exactly when they differ in nothing but the identity of axes. */

@@ -2,19 +2,22 @@
 
 import { reduce, type Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
+import { Notes } from "../ir/notes.ts";
 import { rebuild } from "../ir/order.ts";
 import { partsOf, withParts } from "../ir/rewrite.ts";
 import { simplifyNode } from "../ir/simplify.ts";
 
+const simplified = new Notes<Expr>();
+
 /** An equal expression with every node simplified once, parts before wholes. */
-export function simplifyExpression(e: Expr, memo = new Map<Expr, Expr>()): Expr {
-  const known = memo.get(e);
+export function simplifyExpression(e: Expr): Expr {
+  const known = simplified.get(e);
   if (known) return known;
-  const parts = partsOf(e).map((p) => simplifyExpression(p, memo));
+  const parts = partsOf(e).map(simplifyExpression);
   const made = e.kind === "reduce"
     ? reduce(e.by, e.over, parts.slice(0, -1), parts[parts.length - 1] as Expr)
     : constantOf(e) ?? (parts.length === 0 ? e : simplifyNode(withParts(e, parts)));
-  memo.set(e, made);
+  simplified.set(e, made);
   return made;
 }
 
@@ -26,6 +29,5 @@ function constantOf(e: Expr): Expr | undefined {
 }
 
 export function simplify(roots: readonly Tensor[]): Map<Tensor, Tensor> {
-  const memo = new Map<Expr, Expr>();
-  return rebuild(roots, (_, body) => simplifyExpression(body, memo));
+  return rebuild(roots, (_, body) => simplifyExpression(body));
 }

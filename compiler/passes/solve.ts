@@ -14,6 +14,7 @@ import { simplifyExpression } from "./simplify.ts";
 export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
   const memo = new Map<Expr, Expr>();
   const go = (e: Expr): Expr => {
+    if (!e.reduces) return e;
     const known = memo.get(e);
     if (known) return known;
     const parts = partsOf(e);
@@ -44,23 +45,22 @@ interface Move {
 
 function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
   let domain = tidy(start);
-  const searched = domain;
+  let best = domain;
   for (let round = 0; round < 64; round++) {
     const move = bestMove(domain);
     if (!move) break;
     domain = tidy(move.apply());
+    // Equations that only ever turn into others are better searched.
+    if (pointsOf(domain) <= pointsOf(best)) best = domain;
   }
-  // Equations that only ever turn into others are better searched.
-  const best = pointsOf(domain) <= pointsOf(searched) ? domain : searched;
   return reduce(by, best.over, best.where, best.body);
 }
 
 const pointsOf = (d: Domain): number => d.over.reduce((n, a) => n * a.extent, 1);
 
 function tidy(d: Domain): Domain {
-  const memo = new Map<Expr, Expr>();
-  const where = [...new Set(d.where.flatMap(conjuncts).map((w) => simplifyExpression(w, memo)).flatMap(conjuncts))];
-  return { over: d.over, where, body: simplifyExpression(d.body, memo) };
+  const where = [...new Set(d.where.flatMap(conjuncts).map(simplifyExpression).flatMap(conjuncts))];
+  return { over: d.over, where, body: simplifyExpression(d.body) };
 }
 
 function bestMove(d: Domain): Move | undefined {
@@ -171,6 +171,8 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
   const [n, m] = atom.args as [Expr, Expr];
   const rest = d.where.filter((w) => w !== equation);
   if (atom.fn === "idiv" && m.kind === "number" && m.value > 0) {
+    const few = openSteep(d, rest, n, m.value, target);
+    if (few) return few;
     return {
       rank: 3,
       apply: () => {
@@ -200,6 +202,33 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
   if (atom.fn === "max" && m.kind === "number") return openClamp(d, rest, n, m, Infinity, target);
   if (atom.fn === "min" && m.kind === "number") return openClamp(d, rest, n, int(-Infinity), m.value, target);
   return undefined;
+}
+
+/** `(c · axis + k) / m = J` with a steep c leaves at most m / c values of the axis, from the first whose quotient is J. */
+function openSteep(d: Domain, rest: readonly Expr[], n: Expr, m: number, target: Expr): Move | undefined {
+  const sum = affine(n);
+  const steep = d.over.flatMap((axis) => {
+    const c = made.has(axis) || target.free.has(axis) ? undefined : coefficient(sum, axis);
+    return c !== undefined && Math.abs(c) > 1 ? [{ axis, c }] : [];
+  });
+  const [only] = steep;
+  if (!only || steep.length > 1) return undefined;
+  const { axis, c } = only;
+  const size = Math.abs(c);
+  const others = build(without(sum, index(axis)));
+  const bottom = apply("mul", target, int(m));
+  return {
+    rank: 3,
+    apply: () => {
+      const turn = bring("u", Math.ceil(m / size));
+      const value = simplifyNode(c > 0
+        ? apply("add", simplifyNode(apply("idiv", simplifyNode(apply("add", apply("sub", bottom, others), int(c - 1))), int(c))), index(turn))
+        : apply("sub", simplifyNode(apply("idiv", simplifyNode(apply("sub", others, bottom)), int(size))), index(turn)));
+      const by = new Map([[axis, value]]);
+      const below = apply("lt", substitute(n, by), apply("add", bottom, int(m)));
+      return { over: [...d.over.filter((a) => a !== axis), turn], where: [...rest.map((w) => substitute(w, by)), within(value, axis.extent), below], body: substitute(d.body, by) };
+    },
+  };
 }
 
 /** `clamp(n, floor, ceiling) = J`: either n is J, or J is an end and n lies beyond it. */

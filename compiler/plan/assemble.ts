@@ -5,10 +5,11 @@ import type { Expr } from "../ir/expr.ts";
 import { walk } from "../ir/rewrite.ts";
 import { shapeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
 import type { Definition, Kernel } from "../kernels/kernel.ts";
-import { vectorsOf, type Loops } from "../kernels/loops.ts";
+import type { Loops } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { lineColumn } from "../source.ts";
-import { emit, type Binding } from "../wgsl/emit.ts";
+import type { Binding } from "../wgsl/emit.ts";
+import { Texts } from "../wgsl/texts.ts";
 import type { Pack } from "./layout.ts";
 import { assign } from "./memory.ts";
 import type { BufferSpec, Cost, Kept, Phase, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
@@ -29,6 +30,8 @@ export interface Job {
   readonly states: readonly { readonly path: string; readonly tensor: Tensor; readonly start: Start }[];
   readonly outputs: readonly { readonly name: string; readonly tensor: Tensor }[];
   readonly packs: readonly Pack[];
+  /** What the loss is multiplied by in half precision. */
+  readonly scale?: Tensor | undefined;
   /** Values replaced by the step, and when: the kernel of `next` writes where `now` lies. */
   readonly updates: readonly { readonly now: Tensor; readonly next: Tensor; readonly phase: Phase }[];
   /** Parts of flat values that are ports of their own, and the number they begin at. */
@@ -89,14 +92,16 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   });
 
   const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
+  const texts = new Texts(uniforms, profile.ranges);
+  const work = new Map<Loops, number>();
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
   const steps: Step[] = kernels.flatMap(({ kernel, loops }) => {
     const { root } = kernel.results[0] as Definition;
-    const { bindings, bound } = bind(loops, slices, profile);
+    const { bindings, bound } = bind(loops, texts.vectors(loops), slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
     const size = Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
-    const made = emit(loops, bindings, uniforms, size, profile.ranges);
+    const made = texts.text(loops, bindings, size);
     const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
     const key = `${access.join()}\n${made.wgsl}`;
     let shader = byText.get(key);
@@ -106,7 +111,7 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
     }
     const dispatch: Extract<Step, { kind: "dispatch" }> = {
       kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups,
-      phase: phases.get(root) ?? "forward", cost: costOf(kernel, loops), origin: provenance(root.origin),
+      phase: phases.get(root) ?? "forward", cost: costOf(kernel, loops, work), origin: provenance(root.origin),
     };
     return loops.adds ? [{ kind: "clear", slice: slices.get(root) as Slice, phase: dispatch.phase }, dispatch] : [dispatch];
   });
@@ -144,14 +149,21 @@ function declared(shape: readonly number[], order: readonly number[] | undefined
   return shape.map((_, axis) => shape[order.indexOf(axis)] as number);
 }
 
-function costOf({ axes, results }: Kernel, { reads, writes }: Loops): Cost {
+/** `known` has the operations of launches whose program others run too. */
+function costOf(kernel: Kernel, loops: Loops, known: Map<Loops, number>): Cost {
+  const program = loops.like ?? loops;
+  const flops = known.get(program) ?? flopsIn(kernel);
+  known.set(program, flops);
+  return { bytes: [...new Set([...loops.reads, ...loops.writes])].reduce((n, t) => n + bytesOf(t), 0), flops };
+}
+
+function flopsIn({ axes, results, covered }: Kernel): number {
   const [first] = results;
-  const flops = first && first.root.type === "wide" ? flopsOf(first.root, first.body) : flopsAt(axes, axes, results.map((r) => r.body));
-  return { bytes: [...new Set([...reads, ...writes])].reduce((n, t) => n + bytesOf(t), 0), flops };
+  return first && first.root.type === "wide" ? flopsOf(first.root, first.body) : flopsAt(axes, axes, results.map((r) => r.body), covered);
 }
 
 /** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */
-function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile): { bindings: Binding[]; bound: Slice[] } {
+function bind(loops: Loops, vectors: ReadonlySet<Tensor>, slices: ReadonlyMap<Tensor, Slice>, profile: Profile): { bindings: Binding[]; bound: Slice[] } {
   const groups = new Map<string, { slice: Slice; tensors: Tensor[] }>();
   for (const t of [...loops.writes, ...loops.reads]) {
     const slice = slices.get(t);
@@ -162,7 +174,6 @@ function bind(loops: Loops, slices: ReadonlyMap<Tensor, Slice>, profile: Profile
     else if (!group.tensors.includes(t)) group.tensors.push(t);
   }
   const written = new Set(loops.writes.map((t) => slices.get(t)?.buffer));
-  const vectors = vectorsOf(loops);
   const bindings: Binding[] = [];
   const bound: Slice[] = [];
   for (const { slice, tensors } of groups.values()) {

@@ -88,7 +88,8 @@ async function predictCase(predictors: readonly Predictor[], wanted: Request, { 
   if (wanted.images.some((image) => resolve(image) === resolve(path))) {
     throw new Fault(diagnostic("N1064", `the prediction of ${wanted.name} would replace its image`, { facts: [`Both are ${path}.`], hint: "give another folder to `-o`" }));
   }
-  const { loaded, warnings } = loadCase(first, wanted);
+  // Labels are for scores.
+  const { loaded, warnings } = loadCase(first, { ...wanted, label: undefined });
   const click = wanted.click && locateClick(wanted.click, loaded.stored, wanted.name);
   demandMemory(predictors, loaded);
   const done = predictors.map(() => [0, 0] as readonly [number, number]);

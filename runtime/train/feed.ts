@@ -20,7 +20,7 @@ export function partsOf(plan: Plan, { batch }: Sampling): number {
   return batch / (plan.inputs[0]?.shape[0] ?? batch);
 }
 
-/** A part of a step: parts are numbered through the run, `parts` to a step. */
+/** Gives a session the parts of batches; they are numbered through the run, `parts` to a step. */
 export class Feed {
   /** Parts of a step. */
   readonly parts: number;
@@ -50,7 +50,7 @@ export class Feed {
     this.#samples = sampling.batch / this.parts;
   }
 
-  /** Begins to make a part, between other work. */
+  /** Begins to make a part, between other work, and queues it behind what the device has been told to do. */
   prepare(part: number): void {
     this.#part = part;
     this.#filling = this.#fill(part);
@@ -63,10 +63,13 @@ export class Feed {
     const began = performance.now();
     if (this.#part !== part) this.prepare(part);
     await this.#filling;
-    const { image, label } = batchPorts(this.#session.plan);
-    this.#session.write(image.name, this.#images);
-    this.#session.write(label.name, this.#labels);
+    this.#part = -1;
     return performance.now() - began;
+  }
+
+  /** Waits until nothing is on its way to the device that nobody will want. */
+  async close(): Promise<void> {
+    await this.#filling.catch(() => undefined);
   }
 
   /** Milliseconds that a device which was found ready now may have been so unseen, since a sample was being made. */
@@ -92,6 +95,9 @@ export class Feed {
       // News of the device is heard only between two turns.
       await new Promise((resolve) => setImmediate(resolve));
     }
+    const ports = batchPorts(this.#session.plan);
+    this.#session.write(ports.image.name, this.#images);
+    this.#session.write(ports.label.name, this.#labels);
   }
 }
 

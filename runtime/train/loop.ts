@@ -50,35 +50,45 @@ export interface LoopSetup {
 }
 
 /** Runs the steps and gives the number of those done. A `Fault` when the loss is no longer a number. */
-export async function trainLoop({ session, cases, sampling, length, from, onStep, afterStep, interrupted }: LoopSetup): Promise<number> {
-  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name.startsWith(turned));
-  const feed = new Feed(session, cases, sampling);
-  const { parts } = feed;
-  let step = from;
-  while (step < length.total && !interrupted()) {
-    const started = performance.now();
-    let [loss, wait] = [0, 0];
-    let values: ReadonlyMap<string, Float32Array> = new Map();
-    for (let part = 0; part < parts; part++) {
-      const number = step * parts + part;
-      wait += await feed.give(number);
-      setDials(session, dialsAt(step, length, sampling.seed, { part, parts }));
-      await session.run({ update: part === parts - 1 });
-      const results = session.readMany(outputs);
-      // While the device computes.
-      if (number + 1 < length.total * parts) feed.prepare(number + 1);
-      values = await results;
-      wait += feed.unseen();
-      loss += (values.get("loss")?.[0] ?? Number.NaN) / parts;
+export async function trainLoop(setup: LoopSetup): Promise<number> {
+  const feed = new Feed(setup.session, setup.cases, setup.sampling);
+  try {
+    let step = setup.from;
+    while (step < setup.length.total && !setup.interrupted()) {
+      setup.onStep(await oneStep(setup, feed, step));
+      step++;
+      await setup.afterStep(step);
     }
-    step++;
-    const rate = values.get("rate")?.[0];
-    if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
-    const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
-    onStep({ step, loss, rate, dials, seconds: (performance.now() - started) / 1000, wait: wait / 1000 });
-    await afterStep(step);
+    return step;
+  } finally {
+    await feed.close();
   }
-  return step;
+}
+
+/** Does the step after `done` others, part by part. */
+async function oneStep({ session, sampling, length }: LoopSetup, feed: Feed, done: number): Promise<StepReport> {
+  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name.startsWith(turned));
+  const { parts } = feed;
+  const started = performance.now();
+  let [loss, wait] = [0, 0];
+  let values: ReadonlyMap<string, Float32Array> = new Map();
+  for (let part = 0; part < parts; part++) {
+    const number = done * parts + part;
+    wait += await feed.give(number);
+    setDials(session, dialsAt(done, length, sampling.seed, { part, parts }));
+    await session.run({ update: part === parts - 1 });
+    const results = session.readMany(outputs);
+    // While the device computes.
+    if (number + 1 < length.total * parts) feed.prepare(number + 1);
+    values = await results;
+    wait += feed.unseen();
+    loss += (values.get("loss")?.[0] ?? Number.NaN) / parts;
+  }
+  const step = done + 1;
+  const rate = values.get("rate")?.[0];
+  if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
+  const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
+  return { step, loss, rate, dials, seconds: (performance.now() - started) / 1000, wait: wait / 1000 };
 }
 
 /** A part of a step, from 0, and how many there are. */

@@ -49,8 +49,27 @@ describe("progress", () => {
       progress.update("window", done);
       plain.update("window", done);
     }
-    expect(err.written.map((text) => text.slice(5))).toEqual(["[----------]   0 % window", "[====------]  38 % window", "[==========] 100 % window"]);
-    expect(log.written).toEqual(["window\n", "window\n", "window\n"]);
+    expect(err.written.map((text) => text.slice(5))).toEqual(["[----------]   0 % window", "[====------]  38 % window, 18 s left", "[==========] 100 % window"]);
+    expect(log.written).toEqual(["window\n", "window, 18 s left\n", "window\n"]);
+  });
+
+  it("counts the time that is left from where a piece of work began, and says it once", () => {
+    const err = { ...sink(true), columns: 60 };
+    let now = 0;
+    const progress = lineProgress(err, () => now);
+    const shown = (text: string, done?: number): string => {
+      now += 4000;
+      progress.update(text, done);
+      return err.written.at(-1)?.slice(5) ?? "";
+    };
+    shown("a", 0.5);
+    expect(shown("a", 0.75)).toBe("[========--]  75 % a, 4.0 s left");
+    expect(shown("a, 1 s left", 0.8)).toBe("[========--]  80 % a, 1 s left");
+    // Another piece of work.
+    expect(shown("b", 0)).toBe("[----------]   0 % b");
+    expect(shown("b", 0.1)).toBe("[=---------]  10 % b, 36 s left");
+    expect(shown("c")).toBe("c");
+    expect(shown("c", 0.5)).toBe("[=====-----]  50 % c");
   });
 
   it("says nothing quietly; messages and results remain", () => {

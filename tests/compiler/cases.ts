@@ -52,6 +52,18 @@ export function resize(from: number, to: number): Case {
   return { name: `resize ${from} to ${to}`, inputs: [x], result: define("y", [ac, at], body, origin) };
 }
 
+/** Linear interpolation between corners that stay corners, forwards or read from the other end. */
+export function corners(from: number, to: number, mirrored = false): Case {
+  const x = source("x", [2, from], origin);
+  const [ac, at] = axes(["c", 2], ["t", to]) as [Axis, Axis];
+  const position = mul(mirrored ? apply("sub", int(to - 1), index(at)) : index(at), int(from - 1));
+  const low = div(position, to - 1);
+  const rest = apply("div", apply("real", mod(position, to - 1)), real(to - 1));
+  const corner = (i: Expr): Expr => read(x, [index(ac), i], "edge");
+  const body = add(mul(corner(low), apply("sub", real(1), rest)), mul(corner(add(low, int(1))), rest));
+  return { name: `corners ${from} to ${to}${mirrored ? " mirrored" : ""}`, inputs: [x], result: define("y", [ac, at], body, origin) };
+}
+
 /** The square of a row-major reinterpretation: the number of each element is written once and read in other digits. */
 export function reshape(from: readonly number[], to: readonly number[]): Case {
   const x = source("x", from, origin);
@@ -159,6 +171,6 @@ export function allCases(): readonly Case[] {
     conv(base), conv({ ...base, stride: 2 }), conv({ ...base, groups: 2 }), conv({ ...base, o: 4, groups: 4, k: [3, 3] }),
     conv({ ...base, dilation: 2, pad: 2 }), conv({ ...base, k: [2, 2], stride: 2, pad: 0, s: [6, 8] }), conv({ ...base, stride: 3, k: [5, 4], groups: 2 }),
     transposed(2, 3, 1), transposed(2, 2, 0), transposed(1, 3, 1), transposed(2, 1, 0), transposed(3, 2, 0), transposed(2, 5, 2),
-    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(), padded(3, 4), padded(6, 8),
+    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), corners(4, 8), corners(7, 5), corners(5, 8, true), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(), padded(3, 4), padded(6, 8),
   ];
 }

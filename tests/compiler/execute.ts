@@ -1,31 +1,41 @@
-// Runs a plan's loops in float64 on the processor, over the plan's own buffers: what the device does, but for rounding.
+// Runs a plan's loops on the processor, over the plan's own buffers, with reals in float64 and whole numbers in 32 bits: what the device does, but for rounding.
 
 import { drawValue } from "../../compiler/ir/draw.ts";
-import { binade, erf, roundEven, type Primitive } from "../../compiler/ir/expr.ts";
+import { binade, erf, nearestHalf, roundEven, type Primitive } from "../../compiler/ir/expr.ts";
 import type { Tensor } from "../../compiler/ir/graph.ts";
 import { sizeOf } from "../../compiler/ir/graph.ts";
 import type { Loops, Statement, Value } from "../../compiler/kernels/loops.ts";
 import { isVector } from "../../compiler/kernels/loops.ts";
 import type { Compiled } from "../../compiler/pipeline.ts";
-import type { Plan, Slice, Step } from "../../compiler/plan/plan.ts";
+import type { Plan, Port, Slice, Step } from "../../compiler/plan/plan.ts";
 import { bytesOf } from "../../compiler/plan/storage.ts";
 
 /** A buffer: one number for every four bytes. */
 type Memory = Float64Array;
 type Dispatch = Extract<Step, { kind: "dispatch" }>;
 
-/** What a launch is given: for each tensor where its storage begins in which memory, and the values of the dials. */
+/** Element `at` of a tensor, the row-major one. What lies outside is NaN, whoever reads it, and may not be written. */
+interface Store {
+  readonly load: (at: number) => number;
+  readonly store: (at: number, value: number) => void;
+}
+
+/** What a launch is given: the storage of each tensor, the values of the dials, and which invocations run. */
 interface Given {
-  readonly memory: readonly Memory[];
-  readonly from: readonly number[];
+  readonly stores: readonly Store[];
   readonly dial: (name: string) => number;
+  readonly first: number;
+  readonly end: number;
 }
 
 /** Runs a plan once on `inputs` by name, and gives its outputs by name. Every buffer holds NaN before, and so does what lies outside a tensor. */
 export function execute({ plan, loops }: Pick<Compiled, "plan" | "loops">, inputs: ReadonlyMap<string, Float64Array>): ReadonlyMap<string, Float64Array> {
   const memory = plan.buffers.map(({ bytes }) => new Float64Array(bytes / 4).fill(NaN));
   const stretch = ({ buffer, offset, bytes }: Slice): Float64Array => (memory[buffer] as Memory).subarray(offset / 4, (offset + bytes) / 4);
-  for (const { name, slice } of plan.inputs) stretch(slice).set(inputs.get(name) ?? []);
+  for (const port of plan.inputs) {
+    const [to, values] = [stretch(port.slice), inputs.get(port.name) ?? []];
+    inMemory(port).forEach((place, i) => (to[place] = values[i] ?? NaN));
+  }
   const dials = new Map(plan.uniforms.map((u) => [u.name, u.value]));
   let launch = 0;
   for (const step of plan.steps) {
@@ -34,15 +44,51 @@ export function execute({ plan, loops }: Pick<Compiled, "plan" | "loops">, input
     else {
       const program = loops[launch++] as Loops;
       const places = placesOf(plan, step, program);
-      compile(program)({
-        memory: program.reads.concat(program.writes).map((t) => memory[(places.get(t) as Slice).buffer] as Memory),
-        from: program.reads.concat(program.writes).map((t) => (places.get(t) as Slice).offset / 4),
-        dial: (name) => dials.get(name) ?? NaN,
-      });
+      const stores = [...program.reads, ...program.writes].map((t) => storeOf(t, stretch(places.get(t) as Slice)));
+      compile(program)({ stores, dial: (name) => dials.get(name) ?? NaN, first: 0, end: program.invocations });
     }
   }
   if (launch !== loops.length) throw new Error(`${launch} launches of ${loops.length} kernels`);
-  return new Map(plan.outputs.map(({ name, slice }) => [name, stretch(slice).slice()]));
+  return new Map(plan.outputs.map((port) => {
+    const from = stretch(port.slice);
+    return [port.name, Float64Array.from(inMemory(port), (place) => from[place] ?? NaN)];
+  }));
+}
+
+/** What one invocation of a kernel without dials stores where; `load` says what it finds. For tensors that no machine has room for. */
+export function trace(program: Loops, id: number, load: (t: Tensor, at: number) => number): readonly { readonly into: Tensor; readonly at: number; readonly value: number }[] {
+  const stored: { readonly into: Tensor; readonly at: number; readonly value: number }[] = [];
+  const stores = [...program.reads, ...program.writes].map((t) => inside(t, { load: (at) => load(t, at), store: (at, value) => stored.push({ into: t, at, value }) }));
+  compile(program)({ stores, dial: () => NaN, first: id, end: id + 1 });
+  return stored;
+}
+
+/** A tensor's elements in its memory, of which a wide one takes two places. */
+function storeOf(t: Tensor, memory: Memory): Store {
+  const words = t.type === "wide" ? 2 : 1;
+  return inside(t, {
+    load: (at) => memory[words * at] as number,
+    store: (at, value) => {
+      memory[words * at] = value;
+    },
+  });
+}
+
+function inside(t: Tensor, { load, store }: Store): Store {
+  const size = sizeOf(t);
+  return {
+    load: (at) => (at >= 0 && at < size ? load(at) : NaN),
+    store: (at, value) => {
+      if (!(at >= 0 && at < size)) throw new Error(`a store at ${at} of the ${size} of ${t.name}`);
+      store(at, Number(value));
+    },
+  };
+}
+
+/** Where each element of a port, in its declared order, lies in its memory. */
+function inMemory({ shape, order = shape.map((_, k) => k) }: Port): readonly number[] {
+  const steps = shape.map((_, k) => order.slice(order.indexOf(k) + 1).reduce((n, other) => n * (shape[other] ?? 1), 1));
+  return shape.reduce<readonly number[]>((all, extent, k) => all.flatMap((at) => Array.from({ length: extent }, (_, i) => at + i * (steps[k] ?? 1))), [0]);
 }
 
 /** Where the tensors of a launch lie, from its bindings, which come in the order of what it writes and reads. */
@@ -100,9 +146,9 @@ function compile(program: Loops): Program {
       case "part": return text(v.of, v.lane);
       case "load": {
         const at = v.vector ? `4 * ${text(v.at, 0)} + ${lane}` : text(v.at, lane);
-        return `s.load(m${slot(v.from)}, f${slot(v.from)}, ${at}, ${sizeOf(v.from)}, ${v.from.type === "wide" ? 2 : 1})`;
+        return `t${slot(v.from)}.load(${at})`;
       }
-      case "apply": return applyText(v.fn, v.args.map((a) => text(a, lane)));
+      case "apply": return applyText(v.fn, v.args.map((a) => text(a, lane)), v.type === "int");
       default: return v satisfies never;
     }
   };
@@ -127,23 +173,18 @@ function compile(program: Loops): Program {
         case "var": set(s.local.name, s.local.vector, s.value, "let "); break;
         case "set": set(s.local.name, s.local.vector, s.value, ""); break;
         case "store": {
-          const k = slot(s.into);
-          const into = (at: string, value: string): string => `s.store(m${k}, f${k}, ${at}, ${sizeOf(s.into)}, ${value});`;
+          const into = (at: string, value: string): string => `t${slot(s.into)}.store(${at}, ${value});`;
           if (s.vector) for (const lane of lanes) lines.push(into(`4 * ${text(s.at, 0)} + ${lane}`, text(s.value, lane)));
           else lines.push(into(text(s.at, 0), text(s.value, 0)));
           break;
         }
-        case "add": {
-          const k = slot(s.into);
-          lines.push(`s.add(m${k}, f${k}, ${text(s.at, 0)}, ${sizeOf(s.into)}, ${text(s.value, 0)});`);
-          break;
-        }
+        case "add": lines.push(`s.add(t${slot(s.into)}, ${text(s.at, 0)}, ${text(s.value, 0)});`); break;
         default: s satisfies never;
       }
     }
   };
-  tensors.forEach((_, i) => lines.push(`const m${i} = g.memory[${i}], f${i} = g.from[${i}];`));
-  lines.push(`for (let ${program.id.name} = 0; ${program.id.name} < ${program.invocations}; ${program.id.name}++) {`);
+  tensors.forEach((_, i) => lines.push(`const t${i} = g.stores[${i}];`));
+  lines.push(`for (let ${program.id.name} = g.first; ${program.id.name} < g.end; ${program.id.name}++) {`);
   put(program.body);
   lines.push("}");
   const run = new Function("g", "s", lines.join("\n")) as (given: Given, s: typeof support) => void;
@@ -152,40 +193,28 @@ function compile(program: Loops): Program {
   return bound;
 }
 
-function nowhere(at: number, size: number): boolean {
-  return !(at >= 0 && at < size);
-}
-
 const support = {
-  erf, roundEven, binade, draw: drawValue,
-  load: (m: Memory, from: number, at: number, size: number, words: number): number => (nowhere(at, size) ? NaN : (m[from + words * at] as number)),
-  store: (m: Memory, from: number, at: number, size: number, value: number): void => {
-    if (nowhere(at, size)) throw new Error(`a store at ${at} of ${size}`);
-    m[from + at] = Number(value);
-  },
-  add: (m: Memory, from: number, at: number, size: number, value: number): void => {
-    if (nowhere(at, size)) throw new Error(`an addition at ${at} of ${size}`);
-    m[from + 2 * at] = (m[from + 2 * at] as number) + Math.trunc(value);
-  },
-  whole: (v: number): number => {
-    if (!(Math.abs(v) < 2 ** 31)) throw new Error(`the whole number ${v} has no place in 32 bits`);
-    return v;
-  },
+  erf, roundEven, binade, half: nearestHalf, draw: drawValue,
+  add: (to: Store, at: number, value: number): void => to.store(at, to.load(at) + Math.trunc(value)),
+  /** What a real becomes as a whole number: the nearest that there is. */
+  whole: (v: number): number => Math.min(Math.max(v, -(2 ** 31)), 2 ** 31 - 1) | 0,
 };
 
-function applyText(fn: Primitive, v: readonly string[]): string {
+function applyText(fn: Primitive, v: readonly string[], isInt: boolean): string {
   const [a, b, c] = v as [string, string, string];
+  const wrapped = isInt ? " | 0" : "";
   switch (fn) {
-    case "add": return `(${a} + ${b})`;
-    case "sub": return `(${a} - ${b})`;
-    case "mul": return `(${a} * ${b})`;
+    case "add": return `(${a} + ${b}${wrapped})`;
+    case "sub": return `(${a} - ${b}${wrapped})`;
+    case "mul": return isInt ? `Math.imul(${a}, ${b})` : `(${a} * ${b})`;
     case "div": return `(${a} / ${b})`;
-    case "idiv": return `Math.trunc(${a} / ${b})`;
+    case "idiv": return `(${a} / ${b} | 0)`;
     case "imod": return `(${a} % ${b})`;
-    case "neg": return `(-${a})`;
+    case "neg": return `(-${a}${wrapped})`;
     case "erf": return `s.erf(${a})`;
-    case "round": return `s.roundEven(${a})`;
-    case "binade": return `s.binade(${a})`;
+    case "round": return `s.whole(s.roundEven(${a}))`;
+    case "floor": case "trunc": return `s.whole(Math.${fn}(${a}))`;
+    case "binade": case "half": return `s.${fn}(${a})`;
     case "select": return `(${a} ? ${b} : ${c})`;
     case "eq": return `(${a} === ${b})`;
     case "ne": return `(${a} !== ${b})`;
@@ -197,7 +226,7 @@ function applyText(fn: Primitive, v: readonly string[]): string {
     case "rsqrt": return `(1 / Math.sqrt(${a}))`;
     case "real": case "hold": return a;
     case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": case "tanh":
-    case "floor": case "trunc": return `Math.${fn}(${v.join(", ")})`;
+      return `Math.${fn}(${v.join(", ")})`;
     case "widen": throw new Error("a wide number outside a sum");
     default: return fn satisfies never;
   }

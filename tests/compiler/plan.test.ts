@@ -73,11 +73,11 @@ describe("fusion", () => {
     };
     const a = pointwise("a", x, "neg");
     const b = pointwise("b", a, "neg");
-    expect(fuse([b], new Set(), 8, () => 1).map((k) => k.root.name)).toEqual(["b"]);
+    expect(fuse([b], { mustStore: new Set(), maxBindings: 8, bindingsOf: () => 1, nested: "none" }).map((k) => k.root.name)).toEqual(["b"]);
     const dear = pointwise("dear", x, "erf");
     const [i, j, k] = [makeAxis("i", 64), makeAxis("j", 64), makeAxis("k", 64)];
     const product = define("product", [i, j], reduce("sum", [k], [], apply("mul", read(dear, [index(i), index(k)]), read(x, [index(k), index(j)]))), origin);
-    expect(fuse([product], new Set(), 8, () => 1).map((f) => f.root.name)).toEqual(["dear", "product"]);
+    expect(fuse([product], { mustStore: new Set(), maxBindings: 8, bindingsOf: () => 1, nested: "none" }).map((f) => f.root.name)).toEqual(["dear", "product"]);
   });
 
   it("never lets a kernel touch more tensors than may be bound", () => {
@@ -102,7 +102,7 @@ describe("tiles", () => {
   it("divide the extents and leave enough invocations", () => {
     for (const c of allCases()) {
       if (!c.result.body) continue;
-      const { tile } = chooseTile({ axes: c.result.axes, results: [{ root: c.result, body: c.result.body, inlined: [], why: "" }], joined: [] }, { wanted: 4 });
+      const { tile } = chooseTile({ axes: c.result.axes, results: [{ root: c.result, body: c.result.body, inlined: [], why: "", covered: [] }], covered: [], joined: [] }, { wanted: 4 });
       for (const [a, w] of tile) expect(a.extent % w).toBe(0);
       if (widthOf(tile) > 1) expect(c.result.axes.reduce((n, a) => n * a.extent, 1) / widthOf(tile)).toBeGreaterThanOrEqual(4);
     }

@@ -41,11 +41,11 @@ class Choices {
   }
 }
 
-/** Grows the graph of a recipe. Results are what nothing reads, and every third definition besides. */
-export function grow({ inputs: shapes, steps }: Recipe): RandomGraph {
-  const inputs = (shapes.length > 0 ? shapes : [[]]).map((given, i) => source(`x${i}`, shapeFrom(new Choices(given)), origin));
+/** Grows the graph of a recipe; names end in `suffix`. Results are what nothing reads, and every third definition besides. */
+export function grow({ inputs: shapes, steps }: Recipe, suffix = ""): RandomGraph {
+  const inputs = (shapes.length > 0 ? shapes : [[]]).map((given, i) => source(`x${i}${suffix}`, shapeFrom(new Choices(given)), origin));
   const made: Tensor[] = [];
-  for (const [i, given] of steps.entries()) made.push(...step(new Choices(given), [...inputs, ...made], inputs, i));
+  for (const [i, given] of steps.entries()) made.push(...step(new Choices(given), [...inputs, ...made], inputs, `${i}${suffix}`));
   const isRead = new Set<Tensor>();
   const look = (e: Expr): void => {
     if (e.kind === "read") isRead.add(e.tensor);
@@ -67,7 +67,7 @@ function shapeFrom(c: Choices): readonly number[] {
 const axesOf = (shape: readonly number[]): readonly Axis[] => shape.map((e, i) => makeAxis(`a${i}`, e));
 
 /** One or a few new definitions that read what is there. */
-function step(c: Choices, pool: readonly Tensor[], inputs: readonly Tensor[], at: number): readonly Tensor[] {
+function step(c: Choices, pool: readonly Tensor[], inputs: readonly Tensor[], at: string): readonly Tensor[] {
   const recent = (): Tensor => pool[pool.length - 1 - (c.below(pool.length * 2) % pool.length)] as Tensor;
   const kinds = [pointwise, pointwise, reduction, window, joined, norm, gathered, reshaped, transposed, softmax] as const;
   return c.of(kinds)({ c, recent, inputs, name: (part) => `t${at}${part}` });

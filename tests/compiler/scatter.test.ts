@@ -3,9 +3,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apply, index, int, makeAxis, read, reduce } from "../../compiler/ir/expr.ts";
 import { define, source, type Tensor } from "../../compiler/ir/graph.ts";
+import { interpret } from "../../compiler/ir/interpret.ts";
 import { compileDefinitions } from "../../compiler/pipeline.ts";
+import { leastProfile } from "../../compiler/plan/profile.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
+import { execute } from "./execute.ts";
 import { noise } from "./noise.ts";
 
 const origin = { span: undefined, path: "test" };
@@ -118,6 +121,20 @@ describe("terms that land where data say", () => {
   it("are the same in every run, bit by bit", async () => {
     const results = await run(scattered(2, [5, 6], 30_000), 4);
     for (const other of results.slice(1)) expect(other).toEqual(results[0]);
+  });
+
+  it("add up sample by sample, where every sample says so for itself", () => {
+    const [samples, points, count] = [3, 5, 40];
+    const at = source("at", [samples, count], origin);
+    const v = source("v", [samples, count], origin);
+    const [n, j, i] = [makeAxis("n", samples), makeAxis("j", points), makeAxis("i", count)];
+    const where = apply("eq", apply("add", apply("floor", read(at, [index(n), index(i)])), int(-1)), index(j));
+    const y = define("y", [n, j], reduce("sum", [i], [where], read(v, [index(n), index(i)])), origin);
+    const made = compileDefinitions("landed", [at, v], [{ name: "y", tensor: y }], leastProfile);
+    expect(made.kernels.map((k) => k.schedule.strategy)).toContain("scatter");
+    const values = new Map([[at, noise(samples * count, 5).map((r) => (r * 0.6 + 0.5) * points)], [v, noise(samples * count, 3)]]);
+    const got = execute(made, new Map([...values].map(([t, x]) => [t.name, x]))).get("y");
+    interpret(y, { values }).forEach((want, k) => expect(got?.[k]).toBeCloseTo(want, 12));
   });
 
   it("are no number where a term is none", async () => {

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { components, largest } from "../../runtime/data/components.ts";
+import { keepLargest } from "../../runtime/infer/largest.ts";
 import { unravel, voxels, type Triple } from "../../runtime/data/volume.ts";
 
 /** The least offset of each voxel's part, by passing labels on until nothing changes. */
@@ -53,5 +54,36 @@ describe("parts", () => {
     const parts = components(Uint8Array.of(1, 0, 1, 1, 0, 1, 1), [1, 1, 7]);
     expect([...(largest(parts)?.at ?? [])]).toEqual([2, 3]);
     expect(largest(components(new Uint8Array(8), [2, 2, 2]))).toBeUndefined();
+  });
+});
+
+describe("the largest part alone", () => {
+  it("is of voxels that touch by a face, an edge or a corner; the rest goes to the background", () => {
+    // Two voxels that touch by a corner, and two by a face that lie apart from them.
+    const labels = Uint8Array.from({ length: 5 * 3 * 3 }, () => 0);
+    const at = (z: number, y: number, x: number): number => (z * 3 + y) * 3 + x;
+    const corner = [at(0, 0, 0), at(1, 1, 1), at(2, 2, 2)];
+    const face = [at(4, 0, 0), at(4, 0, 1)];
+    for (const n of [...corner, ...face]) labels[n] = 2;
+    labels[at(0, 2, 0)] = 1;
+    expect(components(labels.map((label) => (label === 2 ? 1 : 0)), [5, 3, 3])).toHaveLength(4);
+    expect(components(labels.map((label) => (label === 2 ? 1 : 0)), [5, 3, 3], 26)).toHaveLength(2);
+    keepLargest(labels, [5, 3, 3], [[2]]);
+    expect([...labels.keys()].filter((n) => labels[n] === 2)).toEqual(corner);
+    expect(labels[at(0, 2, 0)]).toBe(1);
+  });
+
+  it("of a region is that of all its labels together", () => {
+    const labels = Uint8Array.of(1, 2, 0, 2, 0, 3, 3, 3);
+    keepLargest(labels, [1, 1, 8], [[1, 2]]);
+    expect([...labels]).toEqual([1, 2, 0, 0, 0, 3, 3, 3]);
+  });
+
+  it("does not go around the border, and of one voxel is that voxel", () => {
+    const rows = Uint8Array.of(0, 0, 1, 1, 0, 0);
+    expect(components(rows, [1, 2, 3], 26)).toHaveLength(2);
+    const one = Uint8Array.of(1);
+    keepLargest(one, [1, 1, 1], [[1], [4]]);
+    expect([...one]).toEqual([1]);
   });
 });

@@ -42,6 +42,18 @@ it("votes are laid side by side by class; the largest wins, the first of equals"
   expect([...labels]).toEqual([9, 1, 0, 0, 9]);
 });
 
+it("of targets that overlap the last that holds is written, each where it has more than a half", () => {
+  // Five voxels: none, the first, both, the second alone, and the first exactly at a half.
+  const logits = Float32Array.of(-1, 2, 3, -0.1, 0, -1, -2, 0.1, 4, -3);
+  expect([...decide(logits, 1, 2, 3, [7, 2])]).toEqual([0, 7, 2, 2, 0]);
+  expect([...decide(logits, 1, 2, 3, [2, 7])]).toEqual([0, 2, 7, 7, 0]);
+  // Of probabilities the same, and only where they are asked for.
+  const shares = Float64Array.of(0.5, 0.5, 0.9, 0.4, 0.8, 0.6);
+  const labels = new Uint8Array(4).fill(9);
+  winners(shares, 2, 3, labels, 1, [1, 3]);
+  expect([...labels]).toEqual([9, 3, 3, 9]);
+});
+
 it("many voxels are decided like few", () => {
   const logits = Float32Array.from({ length: 2 * 3 * 5000 }, (_, n) => Math.sin(n * 1.7));
   const labels = decide(logits, 2, 3, 3);

@@ -195,6 +195,24 @@ describe("the command", () => {
     expect((await run("--surface", "1", "--csv", ...pair)).out).toBe(out);
     expect(refused(() => evaluate(pair[0] ?? "", pair[1] ?? "", { datasetJson: join(sample, "dataset.json") }))[0]?.code).toBe("N1019");
   });
+  it("scores every label that a map has where no data set names them, up to 16 bits", async () => {
+    const folder = join(scratch, "wide");
+    mkdirSync(folder, { recursive: true });
+    const { stored } = readVolume(join(labels, "ct_008.nii.gz")).volume;
+    const grid = { ...stored, size: [2, 3, 2] as const };
+    const [truth, guess] = [Uint16Array.of(0, 0, 0, 255, 255, 300, 300, 300, 50_000, 0, 0, 0), Uint16Array.of(0, 0, 0, 255, 255, 300, 300, 0, 0, 0, 0, 7)];
+    writeLabels(join(folder, "truth.nii.gz"), truth, grid);
+    writeLabels(join(folder, "guess.nii.gz"), guess, grid);
+    const { out } = await run("--surface", "1", "--csv", join(folder, "guess.nii.gz"), join(folder, "truth.nii.gz"));
+    const rows = out.trim().split("\n").map((line) => line.split(","));
+    expect(rows.map(([, label, , dice]) => [label, dice])).toEqual([["label", "Dice"], ["7", "0"], ["255", "1"], ["300", "0.8"], ["50000", "0"]]);
+    expect(rows.slice(1).map((row) => row[15])).toEqual(["inf", "0", expect.stringMatching(/^\d/) as string, "inf"]);
+    // Of several cases each may have labels that the other lacks: there they are n/a.
+    const { cases, scored } = await withTwo(folder, guess, truth, grid);
+    expect(scored.map(({ name }) => name)).toEqual(["0", "7", "255", "300", "50000", "60000"]);
+    expect(cases.map(({ counts }) => counts[5])).toEqual([{ hits: 0, falseAlarms: 0, misses: 0, rest: 12 }, { hits: 12, falseAlarms: 0, misses: 0, rest: 0 }]);
+    expect(cases.map(({ counts }) => counts[0]?.hits)).toEqual([5, 0]);
+  });
   it("scores regions where the data set has them", async () => {
     const declared = JSON.parse(readFileSync(join(sample, "dataset.json"), "utf8")) as object;
     const file = join(scratch, "regions.json");
@@ -209,3 +227,13 @@ describe("the command", () => {
     await expect(run(predictions)).rejects.toThrow("2 of PREDICTED LABELS are needed, 1 given");
   });
 });
+
+/** The evaluation of those two maps, and of one whose voxels are all 60000. */
+async function withTwo(folder: string, guess: Uint16Array, truth: Uint16Array, grid: StoredGrid): Promise<ReturnType<typeof evaluate>> {
+  for (const [part, map] of [["guesses", guess], ["truths", truth]] as const) {
+    mkdirSync(join(folder, part), { recursive: true });
+    writeLabels(join(folder, part, "a.nii.gz"), map, grid);
+    writeLabels(join(folder, part, "b.nii.gz"), new Uint16Array(12).fill(60_000), grid);
+  }
+  return evaluate(join(folder, "guesses"), join(folder, "truths"));
+}

@@ -47,7 +47,8 @@ async function expectSame(plan: Plan): Promise<void> {
   expect(whole.length).toBeGreaterThan(0);
   whole.forEach((values, i) => {
     expect(values.some(Number.isNaN)).toBe(false);
-    expect(Buffer.from(cut[i]?.buffer ?? []).equals(Buffer.from(values.buffer))).toBe(true);
+    const bits = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer => Buffer.from(buffer, byteOffset, byteLength);
+    expect(bits(cut[i] ?? new Float32Array()).equals(bits(values))).toBe(true);
   });
 }
 

@@ -20,18 +20,24 @@ import { madeCase } from "./made.ts";
 const root = join(import.meta.dirname, "..", "..");
 let device: Device;
 let session: Session;
+/** The same step, worked through patch by patch. */
+let parted: Session;
 let within: ReturnType<typeof writtenIn>;
 let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "netc-diverged-"));
   device = await openDevice();
-  const { training } = trainingRun(loadFile(join(root, "tests", "train", "nets", "run.net")), "fragile", { channels: 1, classes: 2 });
+  const text = loadFile(join(root, "tests", "train", "nets", "run.net"));
+  const { training } = trainingRun(text, "fragile", { channels: 1, classes: 2 });
   const { plan, kernels } = compileTraining(training, device.profile);
   within = writtenIn(kernels);
   session = await Session.create(device, plan);
+  const parts = trainingRun(text, "fragile", { channels: 1, classes: 2, set: { accumulate: "2" } }).training;
+  parted = await Session.create(device, compileTraining(parts, device.profile).plan);
 });
 afterAll(() => {
   session?.destroy();
+  parted?.destroy();
   device?.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -39,11 +45,11 @@ afterAll(() => {
 const sampling = { seed: 5, batch: 2, patch: [4, 4, 4] } as const;
 
 /** Trains until it breaks; what is said then. */
-async function broken(name: string, cases: readonly Case[], saveEvery: number): Promise<{ readonly step: number; readonly said: string }> {
+async function broken(name: string, cases: readonly Case[], saveEvery: number, on = session): Promise<{ readonly step: number; readonly said: string }> {
   const own = join(folder, name);
   mkdirSync(own);
   const trainer = new Trainer({
-    session, validation: undefined, cases: cases.map((one) => indexed(one)), sampling, length: { total: 40, steps: 40, epochs: 1 }, folder: own,
+    session: on, validation: undefined, cases: cases.map((one) => indexed(one)), sampling, length: { total: 40, steps: 40, epochs: 1 }, folder: own,
     validateEvery: 0, saveEvery, within, classes: ["rest", "thing"], meta: {}, teller: { update: () => undefined, log: () => undefined },
   });
   await trainer.begin(1, undefined);
@@ -80,6 +86,13 @@ describe("a value that is no number", () => {
     expect(step).toBeGreaterThan(0);
     expect(hasCheckpoint(join(folder, "unsaved"), "latest")).toBe(false);
     expect(said).toContain("It comes with the patch of steep alone");
+  });
+
+  it("is found in the part of a batch that it came with", async () => {
+    const { step, said } = await broken("parts", [even(1), even(2), even(3), steep], 1, parted);
+    expect(said).toMatch(new RegExp(`The first is a NaN in .* of step ${step + 1}: `));
+    expect(said).toContain("The batch was steep.");
+    expect(loadCheckpoint(join(folder, "parts"), "latest").meta["step"]).toBe(step);
   });
 
   it("in an image is told of as such", async () => {

@@ -5,13 +5,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Port } from "../../compiler/plan/plan.ts";
+import { fillBatch, indexed } from "../../runtime/data/patches.ts";
 import { decide } from "../../runtime/infer/decide.ts";
+import type { Session } from "../../runtime/session.ts";
+import { Feed } from "../../runtime/train/feed.ts";
 import { splitCases } from "../../runtime/train/hold-out.ts";
 import { Interrupt } from "../../runtime/train/interrupt.ts";
 import { logPath, readLog, RunLog } from "../../runtime/train/log.ts";
 import { dialsAt } from "../../runtime/train/loop.ts";
 import { durationText, progressLine, Smoothed } from "../../runtime/train/progress.ts";
 import { runningScore, validationSeed } from "../../runtime/train/validate.ts";
+import { madeCase } from "./made.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -93,6 +98,54 @@ describe("dials", () => {
     expect(dialsAt(25, length, 3)).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 25, draw_seed: 3, "gradient/part": 0 });
     // Each part of a step draws by itself.
     expect(dialsAt(25, length, 3, { part: 2, parts: 4 })).toEqual({ step: 25, epoch: 2, epochs: 10, steps: 10, draw_step: 102, draw_seed: 3, "gradient/part": 2 });
+  });
+});
+
+describe("a feed", () => {
+  const cases = [1, 2, 3].map((n) => indexed(madeCase(`case_${n}`, (at) => at * n)));
+  const sampling = { seed: 3, batch: 4, patch: [2, 4, 2] } as const;
+  const port = (name: string): Port => ({ name, shape: [2, 1, 2, 4, 2], slice: { buffer: 0, offset: 0, bytes: 2 * 16 * 4 } });
+
+  function fed(): { readonly feed: Feed; readonly given: Map<string, number[]> } {
+    const given = new Map<string, number[]>();
+    const session = { plan: { inputs: [port("image"), port("label")] }, write: (name: string, values: Float32Array) => void given.set(name, [...values]) };
+    return { feed: new Feed(session as unknown as Session, cases, sampling), given };
+  }
+
+  it("gives each part its samples of the whole batch, prepared or not", async () => {
+    const { feed, given } = fed();
+    expect(feed.parts).toBe(2);
+    for (const [part, prepared] of [[5, 5], [5, undefined], [4, 7]] as const) {
+      const [images, labels] = [new Float32Array(64), new Float32Array(64)];
+      const draws = fillBatch(cases, sampling, 2, images, labels);
+      if (prepared !== undefined) feed.prepare(prepared);
+      if (prepared === 7) await feed.close();
+      await feed.give(part);
+      const from = (part % 2) * 32;
+      expect(given.get("image")).toEqual([...images.subarray(from, from + 32)]);
+      expect(given.get("label")).toEqual([...labels.subarray(from, from + 32)]);
+      expect(feed.given.draws).toEqual(draws.slice((part % 2) * 2, (part % 2) * 2 + 2));
+    }
+  });
+
+  it("has sent what is prepared before it is wanted, and tells what the making of a sample may have hidden", async () => {
+    const { feed, given } = fed();
+    feed.prepare(0);
+    await feed.close();
+    expect([...given.keys()]).toEqual(["image", "label"]);
+    given.clear();
+    await feed.give(0);
+    expect(given.size).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(feed.unseen()).toBe(0);
+    // On a busy machine the moment after it may be long.
+    let hidden = 0;
+    for (let part = 1; part < 20 && hidden === 0; part++) {
+      feed.prepare(part);
+      hidden = feed.unseen();
+      await feed.close();
+    }
+    expect(hidden).toBeGreaterThan(0);
   });
 });
 

@@ -39,12 +39,14 @@ function kept(out: string, which: "latest" | "best" | "final"): Record<string, u
 
 describe("a run", () => {
   it("goes on after a stop as if nothing had happened, to the last bit", async () => {
-    const whole = await train("whole", "--steps", "4");
+    // What is drawn in a step is drawn again.
+    const augment = ["--set", "augment=[rotate(30, chance = 0.7), noise(1, chance = 0.7)]"];
+    const whole = await train("whole", "--steps", "4", ...augment);
     expect(whole.err).toContain("Tiny, 150 parameters, 6 classes");
     expect(whole.code).toBe(0);
     expect(whole.out).toMatch(/^trained 4 steps/);
 
-    const stopped = await netc(["train", tiny, "--data", data, "--out", join(folder, "parts"), "--steps", "4"], stopAt(2, 4));
+    const stopped = await netc(["train", tiny, "--data", data, "--out", join(folder, "parts"), "--steps", "4", ...augment], stopAt(2, 4));
     expect(stopped.code).toBe(130);
     expect(stopped.out).toMatch(/^stopped after step 2 of 4/);
     expect(loadCheckpoint(join(folder, "parts"), "latest").meta["step"]).toBe(2);
@@ -103,11 +105,12 @@ describe("a run", () => {
   });
 
   it("warns when it goes on differently, and holds cases out when asked", async () => {
-    const { code, err } = await train("seed-7", "--resume", "--steps", "2", "--hold-out", "2");
+    const { code, err } = await train("seed-7", "--resume", "--steps", "2", "--hold-out", "2", "--set", "accumulate=2");
     expect(code).toBe(0);
     expect(err).toContain("W1071");
     expect(err).toContain("the number of steps was 1 and is 2");
     expect(err).toMatch(/4 training cases, 2 held out/);
+    expect(err).toContain("2 per step, in 2 parts");
   });
 });
 

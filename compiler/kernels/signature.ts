@@ -1,0 +1,66 @@
+// What is left of a launch without the identity of its tensors and axes: launches of one signature run the same program.
+
+import type { Axis, Expr } from "../ir/expr.ts";
+import { shapeOf, type Tensor } from "../ir/graph.ts";
+import { partsOf } from "../ir/rewrite.ts";
+import type { Group } from "./kernel.ts";
+
+/** A text that equal launches share, and what it leaves out: equal launches have these at equal places. */
+export interface Signature {
+  readonly key: string;
+  readonly axes: readonly Axis[];
+  readonly tensors: readonly Tensor[];
+}
+
+/** Numbers things in the order in which they are met. */
+class Numbers<T> {
+  readonly all: T[] = [];
+  readonly #of = new Map<T, number>();
+
+  of(x: T): number {
+    const known = this.#of.get(x);
+    if (known !== undefined) return known;
+    this.#of.set(x, this.all.length);
+    return this.all.push(x) - 1;
+  }
+}
+
+/** Names of axes count, since shaders show them; sums of indices are ordered by age, so that counts too. */
+export function signatureOf(group: Group): Signature {
+  const axes = new Numbers<Axis>();
+  const tensors = new Numbers<Tensor>();
+  const nodes = new Map<Expr, number>();
+  const atoms: Expr[] = [];
+  const out: (string | number)[] = [];
+  const visit = (e: Expr): number => {
+    const known = nodes.get(e);
+    if (known !== undefined) return known;
+    const parts = partsOf(e).map(visit);
+    switch (e.kind) {
+      case "number": out.push("n", Object.is(e.value, -0) ? "-0" : e.value, e.type); break;
+      case "axis": out.push("x", axes.of(e.axis)); break;
+      case "dial": out.push("d", e.dial.name); break;
+      case "draw": out.push("w", e.site); break;
+      case "read": out.push("r", tensors.of(e.tensor), e.outside); break;
+      case "apply": out.push(e.fn); break;
+      case "reduce": out.push(e.by, e.where.length, ...e.over.map((a) => axes.of(a))); break;
+      default: e satisfies never;
+    }
+    out.push(...parts, ";");
+    if (e.type === "int" && e.kind !== "number") atoms.push(e);
+    nodes.set(e, nodes.size);
+    return nodes.size - 1;
+  };
+  out.push(...group.axes.map((a) => axes.of(a)), "of", ...group.covered.map((a) => axes.of(a)), ":");
+  for (const { root, body } of group.results) {
+    const place = tensors.of(root);
+    const value = visit(body);
+    out.push("into", place, value, root.type === "wide" ? root.axes.map((a) => `${axes.of(a)}`).join() : "", ";");
+  }
+  const byAge = (all: readonly { readonly id: number }[]): number[] => [...all.keys()].sort((i, k) => (all[i]?.id ?? 0) - (all[k]?.id ?? 0));
+  const told = [
+    out.join(" "), axes.all.map((a) => `${a.name}<${a.extent}`).join(), byAge(axes.all).join(), byAge(atoms).join(),
+    tensors.all.map((t) => `${t.type}${t.half ? "/2" : ""}[${shapeOf(t).join()}]`).join(),
+  ];
+  return { key: told.join("\n"), axes: axes.all, tensors: tensors.all };
+}
