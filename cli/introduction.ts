@@ -43,6 +43,7 @@ export function introduction(device: Device, { training, settings, samples, data
     ...samplesRow(samples, data),
     ["patches", `${settings.patch.join(" x ")} (slices x rows x columns), ${settings.batch} per step${settings.accumulate === 1 ? "" : `, in ${settings.accumulate} parts`}`],
     ...(frozen === 0 ? [] : [["frozen", `${frozen.toLocaleString("en")} of the parameters`]]),
+    ...(settings.precision === "half" ? [["precision", "half: large values in between take two bytes, sums and weights four; the loss is scaled"]] : []),
     ...memoryRows(memory),
     ...(again.values.length === 0 && again.nested === "none" ? [] : [["computed again", againText(again)]]),
     ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],

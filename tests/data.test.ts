@@ -347,6 +347,10 @@ describe("labels of nnU-Net", () => {
     expect(ignore).toBeUndefined();
     expect(codesOf(() => declared({ background: 0, whole: [1, 2] }, {}))).toEqual(["N1012"]);
     expect(codesOf(() => declared({ background: 0, whole: [1, 3] }, { regions_class_order: [1] }))).toEqual(["N1012"]);
+    // In memory what is ignored is 255, which must be nobody's then.
+    const many = Object.fromEntries(Array.from({ length: 256 }, (_, value) => [`class ${value}`, value]));
+    expect(declared(many).classes).toHaveLength(256);
+    expect(codesOf(() => declared({ ...many, ignore: 256 }))).toEqual(["N1012"]);
   });
   it("may leave voxels out", () => {
     expect(declared({ background: 0, a: 1, ignore: 2 })).toMatchObject({ classes: ["background", "a"], ignore: 2 });

@@ -172,6 +172,7 @@ function planTable(dataset: Dataset, plans: Plans, measures: readonly Measure[],
     ["spacing", `${lengthsText(spacing)} mm (${full === undefined ? "" : "slices, "}rows, columns)`],
     ["image", `${shape.join(" x ")} voxels at that spacing in the median case; ${(100 * middle).toFixed(0)} % of a file's are not zeros around`],
     ...intensities.map((text) => ["intensities", text]),
+    ...(dataset.regions === undefined ? [] : [["targets", `${regionsText(dataset.regions)}: \`loss = dice_bce${dataset.ignore === undefined ? "" : "_ignore"}(logits, label, regions, batch = …)\``]]),
     ...configurationRows("2d", flat, plans), ...configurationRows("3d_lowres", low, plans), ...configurationRows("3d_fullres", full, plans),
   ]);
 }

@@ -97,7 +97,7 @@ function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at:
 
 function kernelText(k: Kernel, why: boolean): string {
   return k.results.map(({ root, body, inlined, why: reason }, i) => {
-    const head = `${root.name}[${shapeOf(root).join(", ")}]  (${root.origin.path || "-"})`;
+    const head = `${root.name}[${shapeOf(root).join(", ")}]  (${root.origin.path || "-"})${root.half ? "  in half precision" : ""}`;
     const lines = [i === 0 ? `${head}\n  ${how(k.schedule)}` : `and ${head}`];
     if (why) lines.push(`stored: ${reason}`, ...(i > 0 ? [`in the same launch: ${k.joined[i - 1] ?? "it follows from the others"}`] : []));
     if (inlined.length > 0) lines.push(`with ${inlined.join(", ")} written in`);
@@ -126,11 +126,15 @@ function shaderText(c: Compiled, at: Matcher): string {
 const place = (o: Provenance): string => [o.path, o.file && `${o.file}:${o.line}:${o.column}`].filter(Boolean).join("  ");
 const slice = (s: Slice): string => `#${s.buffer}[${s.offset}..<${s.offset + s.bytes}]`;
 
-function planText({ plan: p, again }: Compiled): string {
+function planText({ plan: p, again, kernels }: Compiled): string {
   const lines = [`${p.name}: ${p.bytes} bytes in ${p.buffers.length} buffers, ${p.steps.length} steps, ${p.shaders.length} shaders`, "", "buffers"];
   p.buffers.forEach((b, i) => lines.push(`  #${i}  ${b.bytes} bytes  ${b.kept ? "kept" : "shared"}  ${b.name}`));
   if (again.values.length > 0 || again.nested !== "none") lines.push("", `computed again: ${againText(again)}`);
   for (const { tensor, times, flops } of again.values) lines.push(`  ${tensor.name} [${shapeOf(tensor).join(", ")}]  ${times} x, ${flops} flop  ${tensor.origin.path}`);
+  const stored = kernels.flatMap((k) => k.results.map((r) => r.root));
+  const halves = stored.filter((t) => t.half);
+  if (halves.length > 0) lines.push("", `in half precision: ${halves.length} of ${stored.length} stored values`);
+  for (const t of halves) lines.push(`  ${t.name} [${shapeOf(t).join(", ")}]  ${t.origin.path}`);
   lines.push("", "steps");
   for (const s of p.steps) {
     if (s.kind === "dispatch") lines.push(`  ${s.name}  shader ${s.shader}  ${s.groups.join(" x ")} groups  ${s.bindings.map(slice).join(" ")}  ${place(s.origin)}`);

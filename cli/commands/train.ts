@@ -333,7 +333,7 @@ function planRecord(device: Device, { again }: { readonly again: Again }, sessio
 }
 
 async function go(trainer: Trainer, reporter: Reporter, { length, out, samples, coarse, settings }: Planned, terminal: Terminal, progress: Progress): Promise<number> {
-  const interrupt = new Interrupt(process, () => progress.log("stopping after this step, or this patch of a validation; once more leaves at once"), () => process.exit(exit.interrupted));
+  const interrupt = new Interrupt(process, () => progress.log("stopping after this step, or this batch of a validation; once more leaves at once"), () => process.exit(exit.interrupted));
   const started = performance.now();
   let outcome: Outcome;
   try {

@@ -14,6 +14,8 @@ export interface StepEntry {
   readonly rate?: number;
   /** Values of the dials that the run turns. */
   readonly dials?: Readonly<Record<string, number>>;
+  /** What the loss was multiplied by, in half precision; where the next step has less, this one changed nothing. */
+  readonly scale?: number;
   readonly seconds: number;
   /** Seconds of these in which the device waited for its batch. */
   readonly wait?: number;
@@ -106,8 +108,8 @@ type Values = Readonly<Record<string, number | null | undefined>>;
 
 const named = (kind: string, values: Values = {}): Values => Object.fromEntries(Object.entries(values).map(([name, value]) => [`${kind}/${name}`, value]));
 
-function stepValues({ loss, rate, dials, seconds, wait }: StepEntry): Values {
-  return { loss, rate, ...named("dials", dials), "seconds/step": seconds, "seconds/waiting for data": wait };
+function stepValues({ loss, rate, dials, scale, seconds, wait }: StepEntry): Values {
+  return { loss, rate, "loss scale": scale, ...named("dials", dials), "seconds/step": seconds, "seconds/waiting for data": wait };
 }
 
 function validationValues({ dice, mean, score, seconds }: ValidationEntry): Values {

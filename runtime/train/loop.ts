@@ -27,6 +27,8 @@ export interface StepReport {
   readonly rate: number | undefined;
   /** Values of the dials that the run turns, by name. */
   readonly dials: Readonly<Record<string, number>>;
+  /** What the loss was multiplied by, in half precision. */
+  readonly scale: number | undefined;
   readonly seconds: number;
   /** Seconds of these in which the device had nothing to do for want of its batch; too high rather than too low. */
   readonly wait: number;
@@ -67,7 +69,7 @@ export async function trainLoop(setup: LoopSetup): Promise<number> {
 
 /** Does the step after `done` others, part by part. */
 async function oneStep({ session, sampling, length }: LoopSetup, feed: Feed, done: number): Promise<StepReport> {
-  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name.startsWith(turned));
+  const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name === "scale" || name.startsWith(turned));
   const { parts } = feed;
   const started = performance.now();
   let [loss, wait] = [0, 0];
@@ -88,7 +90,7 @@ async function oneStep({ session, sampling, length }: LoopSetup, feed: Feed, don
   const rate = values.get("rate")?.[0];
   if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
   const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
-  return { step, loss, rate, dials, seconds: (performance.now() - started) / 1000, wait: wait / 1000 };
+  return { step, loss, rate, dials, scale: values.get("scale")?.[0], seconds: (performance.now() - started) / 1000, wait: wait / 1000 };
 }
 
 /** A part of a step, from 0, and how many there are. */

@@ -169,7 +169,7 @@ export class Trainer {
     return new Fault(diagnostic("N1061", finding.headline, { facts: [...finding.facts, ...facts], hint: finding.hint }));
   }
 
-  #onStep({ step, loss, rate, dials, seconds, wait }: StepReport): void {
+  #onStep({ step, loss, rate, dials, scale, seconds, wait }: StepReport): void {
     const { teller } = this.#setup;
     this.#step = step;
     this.#loss.add(loss);
@@ -177,7 +177,7 @@ export class Trainer {
     this.#spent.seconds += seconds;
     this.#spent.wait += wait;
     const turned = Object.keys(dials).length === 0 ? {} : { dials };
-    this.#log?.add({ step, loss, ...(rate === undefined ? {} : { rate }), ...turned, seconds: Number(seconds.toFixed(4)), wait: Number(wait.toFixed(4)) });
+    this.#log?.add({ step, loss, ...(rate === undefined ? {} : { rate }), ...turned, ...(scale === undefined ? {} : { scale }), seconds: Number(seconds.toFixed(4)), wait: Number(wait.toFixed(4)) });
     teller.update(this.#line(), step / this.#setup.length.total);
   }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { prepareTraining } from "../../compiler/front/front.ts";
 import { sizeOf, type TrainingGraph } from "../../compiler/ir/graph.ts";
 import { compileGradients, type Compiled } from "../../compiler/pipeline.ts";
+import type { Profile } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
 import { Fault } from "../../compiler/report/diagnostic.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
@@ -33,8 +34,7 @@ function trainingOf(width: number): TrainingGraph {
 }
 
 /** The gradients compiled with a budget under which values are nested in the wanted way. */
-function nestedAs(wanted: "sums" | "all", width: number, lanes: number): Compiled {
-  const profile = { ...leastProfile, maxBindings: 16, lanes };
+function nestedAs(wanted: "sums" | "all", width: number, profile: Profile): Compiled {
   const training = trainingOf(width);
   const free = compileGradients(training, profile).plan;
   const kept = free.buffers.reduce((n, b) => n + (b.kept ? b.bytes : 0), 0);
@@ -59,7 +59,7 @@ describe("nested values", () => {
       kernels.flatMap((k) => k.results.map(({ root }) => (root.name.endsWith("_parts") ? 0 : sizeOf(root) / points)));
     const plain = compileGradients(trainingOf(width), { ...leastProfile, maxBindings: 16 });
     expect(Math.max(...widths(plain))).toBe(4 * width);
-    const made = nestedAs("all", width, 64);
+    const made = nestedAs("all", width, { ...leastProfile, maxBindings: 16, lanes: 64 });
     expect(Math.max(...widths(made))).toBeLessThanOrEqual(width);
     expect(made.plan.bytes).toBeLessThan(plain.plan.bytes);
     expect(made.again.flops).toBeGreaterThan(0);
@@ -90,7 +90,7 @@ describe("nested values", () => {
     for (const [nested, width, lanes] of [["sums", 6, 64], ["all", 8, 64], ["all", 6, 4096]] as const) {
       it(`give what stored ones give: ${nested}, width ${width}, ${lanes} lanes`, async () => {
         const plain = await run(compileGradients(trainingOf(width), device.profile));
-        const made = await run(nestedAs(nested, width, lanes));
+        const made = await run(nestedAs(nested, width, { ...device.profile, lanes }));
         for (const [name, values] of plain) {
           const size = Math.sqrt(values.reduce((n, v) => n + v * v, 0) / values.length);
           const other = made.get(name) as Float32Array;

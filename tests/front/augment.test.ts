@@ -1,13 +1,13 @@
 // `augment` in a run: what stands before the network in training and nowhere else, how much is loaded, and what is not understood.
 
 import { describe, expect, it } from "vitest";
-import { prepareInference, prepareTraining, type Prepared, type RunOptions } from "../../compiler/front/front.ts";
+import { instantiate, prepareInference, prepareTraining, type Prepared, type RunOptions } from "../../compiler/front/front.ts";
 import { sizeOf, shapeOf, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { ordered } from "../../compiler/ir/order.ts";
 import { differentiated } from "../../compiler/passes/draft.ts";
 import { noise } from "../compiler/noise.ts";
-import { written } from "./library.ts";
+import { program, written } from "./library.ts";
 
 const text = (settings: string, patch = "[8, 10, 12]"): string => `
 strengths = [noise(0.5, chance = 1)]
@@ -108,6 +108,19 @@ describe("what the network sees in training", () => {
   });
 });
 
+it("the example of the documentation blanks out one box in half of the samples", () => {
+  const made = `import { cutout } from "docs/examples/cutout.net"\nnetwork Case(image: [N, C, *S]) {\n  out y = image |> cutout\n}\n`;
+  const { graph, findings } = instantiate(written(made), "Case", { inputs: [[40, 1, 8, 10, 12]], training: true });
+  expect(findings).toEqual([]);
+  const [image] = graph?.inputs ?? [];
+  const [out] = graph?.outputs ?? [];
+  const values = image && out ? interpret(out.tensor, { values: new Map([[image, new Float64Array(sizeOf(image)).fill(1)]]) }) : new Float64Array();
+  const blank = Array.from({ length: 40 }, (_, n) => values.slice(n * 960, (n + 1) * 960).reduce((sum, v) => sum + 1 - v, 0));
+  expect(new Set(blank)).toEqual(new Set([0, 2 * 3 * 3]));
+  expect(Math.abs(blank.filter((n) => n > 0).length - 20)).toBeLessThan(8);
+  expect(prepareTraining(program("docs/examples/cutout.net"), undefined, { classes: 6 }).findings).toEqual([]);
+});
+
 describe("how a run predicts", () => {
   it("mirrors where it was trained to, unless it says otherwise", () => {
     expect(mirror("")).toEqual([]);
@@ -124,6 +137,7 @@ describe("how a run predicts", () => {
 it.each([
   ["augment = 3", "a list of calls of ops"], ["augment = [relu]", "a list of calls of ops"], ["augment = [thrice()]", "no op from an image"], ["augment = [Conv(3)]", "a list of calls of ops"],
   ["augment = [shorter()]", "2, 3, 4, 5, 6"], ["augment = [noise(strength = 3)]", "strength"], ["augment = [rotate([30, 30])]", "degrees"],
+  ["augment = nnunet_tones()", "without `()`"], ["augment = [spatial(axes = [3])]", "axes"], ["augment = [mirror([0, 3])]", "mirrored"],
 ])("%s is told to be wrong", (settings, says) => {
   const { findings } = prepared(settings);
   expect(findings.length).toBe(1);

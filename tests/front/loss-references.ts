@@ -110,6 +110,17 @@ function focalBce(b: Batch, regions: readonly (readonly number[])[], gamma: numb
   })));
 }
 
+/** Div-attention's: weighted binary cross entropy and the Dice that counts a hit once more below; channel `k` asks for class `k + 1`. */
+function penalised(b: Batch, gamma: number): number {
+  const yes = (n: number, v: number, k: number): number => (label(b, n, v) === k + 1 ? 1 : 0);
+  const entropy = mean(voxelsOf(b).flatMap(([n, v]) => range(b.channels).map((k) => {
+    const x = logit(b, n, k, v);
+    return yes(n, v, k) === 1 ? gamma * softplus(-x) : softplus(x);
+  })));
+  const all = overlaps(b, (n, v, k) => sigmoid(logit(b, n, k, v)), yes, false).flat();
+  return entropy + mean(all.map(({ hit, p, t }) => 1 - (2 * hit + smooth) / (p + t + hit + smooth)));
+}
+
 /** The Dice of nnU-Net's DC_and_BCE_loss. */
 function regionDice(b: Batch, regions: readonly (readonly number[])[], pooled: boolean, ignore: boolean): number {
   const counts = (n: number, v: number): number => (ignore && label(b, n, v) === ignored ? 0 : 1);
@@ -125,4 +136,4 @@ function regionBce(b: Batch, regions: readonly (readonly number[])[], ignore: bo
 }
 
 /** All of them. */
-export const voxelwise = { crossEntropy, weighted, worst, soft, monai, generalised, tversky, focal, focalBce, regionDice, regionBce } as const;
+export const voxelwise = { crossEntropy, weighted, worst, soft, monai, generalised, tversky, focal, focalBce, regionDice, regionBce, penalised } as const;

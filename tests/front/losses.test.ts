@@ -22,7 +22,7 @@ interface Loss {
   readonly ignores?: boolean;
 }
 
-const { crossEntropy, worst, soft, monai, generalised, tversky, focal, focalBce, regionDice, regionBce, weighted } = voxelwise;
+const { crossEntropy, worst, soft, monai, generalised, tversky, focal, focalBce, regionDice, regionBce, weighted, penalised } = voxelwise;
 
 const all: readonly Loss[] = [
   { text: "cross_entropy(x, y)", slowly: (b) => crossEntropy(b, false) },
@@ -45,6 +45,8 @@ const all: readonly Loss[] = [
   { text: "focal(x, y, ignore = true)", slowly: (b) => focal(b, 2, undefined, true), ignores: true },
   { text: `focal_bce(x, in_regions(y, regions = ${listed}))`, slowly: (b) => focalBce(b, regions, 2, undefined), channels: 2 },
   { text: `focal_bce(x, in_regions(y, regions = ${listed}), gamma = 1.5, alpha = 0.25)`, slowly: (b) => focalBce(b, regions, 1.5, 0.25), channels: 2 },
+  { text: "bce_dice(x, y, 3)", slowly: (b) => penalised(b, 3), channels: 2 },
+  { text: "mean_squared_error(x, 0.5 * x + 1)", slowly: (b) => b.logits.reduce((sum, x) => sum + (0.5 * x - 1) ** 2, 0) / b.logits.length },
   { text: "topk_cross_entropy(x, y)", slowly: (b) => worst(b, 10, false) },
   { text: "topk_cross_entropy(x, y, percent = 33)", slowly: (b) => worst(b, 33, false) },
   { text: "dice_topk(x, y, true)", slowly: (b) => worst(b, 10, false) + soft(b, true, false) },
@@ -55,7 +57,7 @@ const all: readonly Loss[] = [
   { text: `dice_bce_ignore(x, y, ${listed}, false)`, slowly: (b) => regionBce(b, regions, true) + regionDice(b, regions, false, true), channels: 2, ignores: true },
 ];
 
-/** Labels of `count` voxels; `ignores` tells whether the edge is one of voxels without annotation. */
+/** What batches are like; `label` is that of voxel `n`, and `ignores` tells whether some have no annotation. */
 const edges: readonly { readonly name: string; readonly samples: number; readonly space: readonly number[]; readonly label: (n: number, random: () => number) => number; readonly spread?: number; readonly ignores?: boolean }[] = [
   { name: "all classes, two samples", samples: 2, space: [2, 3, 5], label: (_, random) => Math.floor(3 * random()) },
   { name: "an empty class", samples: 2, space: [2, 3, 4], label: (_, random) => (random() < 0.5 ? 0 : 2) },

@@ -199,6 +199,16 @@ test("settings, and what overrules them", () => {
   expect(other.training?.graph.inputs.map((t) => `${t.name} ${t.axes.map((a) => a.extent).join("x")}`)).toEqual(["image 1x2x8x8", "label 1x1x8x8"]);
 });
 
+test("precision is single unless the text or `--set` says half", () => {
+  const said = (settings: string, set = {}) => {
+    const { training: made, settings: found, findings } = prepared(`optimizer = sgd(lr = 0.1)\n  ${settings}`, { set });
+    return [found?.precision, made?.scaling !== undefined, ...findings.map((f) => f.code)];
+  };
+  expect([said(""), said("precision = single"), said("precision = half")]).toEqual([["single", false], ["single", false], ["half", true]]);
+  expect([said("", { precision: "half" }), said("precision = half", { precision: "single" })]).toEqual([["half", true], ["single", false]]);
+  expect([said("precision = double"), said("precision = 16")].map(([, , code]) => code)).toEqual(["N0804", "N0804"]);
+});
+
 test("`like` inherits", () => {
   const made = prepareTraining(program("nets/mednext.net"), "k5", { classes: 14, patch: [16, 16, 16], batch: 1 });
   expect(made.settings).toMatchObject({ name: "k5", clip: 12, optimizer: "adamw", batch: 1, patch: [16, 16, 16] });
