@@ -24,5 +24,6 @@ export const commands: readonly Entry[] = [
   { name: "weights", summary: "Bring weights from published names to netc's, or back.", load: () => import("./commands/weights.ts") },
   { name: "verify", summary: "Compare a network with a stored run of another implementation of it.", load: () => import("./commands/verify.ts") },
   { name: "bench", summary: "Time a step: as a whole, by phase and kernel, and against other frameworks.", load: () => import("./commands/bench.ts") },
+  { name: "tune", summary: "Find by measurement how a step runs fastest on this device.", load: () => import("./commands/tune.ts") },
   { name: "devices", summary: "List what there is to compute on, and what is used.", load: () => import("./commands/devices.ts") },
 ];

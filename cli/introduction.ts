@@ -1,6 +1,6 @@
 // What a run says before its first step: device, network, data, and what it takes of the memory.
 
-import type { Again } from "../compiler/passes/recompute.ts";
+import type { Again } from "../compiler/pipeline.ts";
 import type { RunSettings } from "../compiler/front/front.ts";
 import { sizeOf, type TrainingGraph } from "../compiler/ir/graph.ts";
 import type { Samples } from "../runtime/data/samples.ts";

@@ -1,7 +1,7 @@
 // The flag `--memory`, and what is computed again to stay within one.
 
 import { bytesIn } from "../compiler/front/front.ts";
-import type { Again } from "../compiler/passes/recompute.ts";
+import type { Again } from "../compiler/pipeline.ts";
 import { UsageError } from "./arguments.ts";
 
 /** Bytes of the flag `--memory`, e.g. `4GiB`, `1.5 GiB` or `800MB`. */

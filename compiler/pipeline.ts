@@ -3,7 +3,7 @@
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
 import { factor } from "./passes/factor.ts";
 import { halve } from "./passes/half.ts";
-import { flopsOfAll, recompute, type Again, type Nested } from "./passes/recompute.ts";
+import { flopsOfAll, recompute, type Again as Cloned } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
@@ -13,6 +13,7 @@ import { readsOf } from "./ir/rewrite.ts";
 import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
+import type { Nested } from "./kernels/nest.ts";
 import type { Definition, Group, Kernel } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import { Twins } from "./kernels/twins.ts";
@@ -24,6 +25,11 @@ import type { Plan, Profile } from "./plan/plan.ts";
 import { phasesOf } from "./plan/phases.ts";
 import { bytesOf, inOrder, storageOf, type Storage } from "./plan/storage.ts";
 import { diagnostic, Fault } from "./report/diagnostic.ts";
+
+/** What is computed more than once: by clones, and inside the readers of what is not stored. */
+export interface Again extends Cloned {
+  readonly nested: Nested;
+}
 
 /** Everything that compilation made, stage by stage. */
 export interface Compiled {
@@ -101,14 +107,14 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
     for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
     const storage = storageOf(job, fused);
     const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
-    if (nested === "none") return { storage, definitions, again };
+    if (nested === "none") return { storage, definitions, again: { ...again, nested } };
     // What nesting takes again counts like what clones do.
     const least = flopsOfAll(fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" }));
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
   };
   const { storage, definitions, again } = cheapest(within);
   const phases = phasesOf(job, definitions);
-  const twins = new Twins(lanes);
+  const twins = new Twins(lanes, profile.choose);
   const finish = (groups: readonly Group[]): Compiled => {
     const made = groups.map((g) => twins.of(g));
     const [kernels, loops] = [made.map((m) => m.kernel), made.map((m) => m.loops)];

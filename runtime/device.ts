@@ -7,10 +7,13 @@ import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type
 import { dozing } from "./dozing.ts";
 import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
 import { Pipelines } from "./pipelines.ts";
+import { choosing, readFindings, tunedPath, type Findings } from "./tuned.ts";
 
 export interface DeviceOptions {
   /** Defaults to the variable NETC_ADAPTER, then to `auto`. */
   readonly adapter?: AdapterChoice;
+  /** Takes the compiler's own choices, whatever `netc tune` found. */
+  readonly untuned?: boolean;
   /** Leaves the driver's index checks out; only for plans whose every index is proved. */
   readonly unchecked?: boolean;
 }
@@ -57,7 +60,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new Fault(deviceError(messageOf(cause), `when \`${found.name}\` was opened`, undefined));
   }
-  return new Device(found, gpu, attempts);
+  return new Device(found, gpu, attempts, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
 }
 
 /** An open device. Errors of the GPU surface from its methods as faults with a finding. */
@@ -72,7 +75,7 @@ export class Device {
   #uncaptured: string[] = [];
   #closed = false;
 
-  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[]) {
+  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[], findings: Findings) {
     this.kind = found.kind;
     this.name = found.name;
     this.gpu = gpu;
@@ -87,6 +90,7 @@ export class Device {
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
       ranges: found.kind === "gpu",
       lanes: found.kind === "gpu" ? 32768 : 128,
+      choose: choosing(findings),
     };
     this.pipelines = new Pipelines(this);
     gpu.addEventListener("uncapturederror", (event) => {

@@ -1,7 +1,7 @@
 // What is timed: a training step or a prediction, planned for a device, with the numbers that go in.
 
 import { compile, compileTraining, type Compiled } from "../../compiler/pipeline.ts";
-import type { Plan } from "../../compiler/plan/plan.ts";
+import type { Plan, Profile } from "../../compiler/plan/plan.ts";
 import type { Device } from "../../runtime/device.ts";
 import { draws } from "../../runtime/draws.ts";
 import type { Session } from "../../runtime/session.ts";
@@ -36,16 +36,12 @@ export interface Subject {
 }
 
 /** Plans one `FILE#Net` or `FILE#run` for a device. */
-export function subjectOf(text: string, wish: Wish, device: Device): Subject {
+export function subjectOf(text: string, wish: Wish, { profile }: Device): Subject {
   const started = performance.now();
-  const { name, network, compiled, classes, parts, dials } = planned(text, wish, device);
-  const { plan, again } = compiled;
+  const { name, network, compile: planned, feed, parts, dials } = subjectsOf(text, wish);
+  const { plan, again } = planned(profile);
   return {
-    name, network, plan, again, planned: performance.now() - started,
-    feed: (session) => {
-      setDials(session, dials);
-      for (const { name: input, slice } of plan.inputs) session.write(input, valuesOf(input, slice.bytes / 4, classes));
-    },
+    name, network, plan, again, planned: performance.now() - started, feed,
     step: async (session) => {
       for (let part = 0; part < parts; part++) {
         setDials(session, { ...dials, "gradient/part": part });
@@ -55,33 +51,43 @@ export function subjectOf(text: string, wish: Wish, device: Device): Subject {
   };
 }
 
-interface Planned {
+/** A step that can be planned for any adapter, any number of times. */
+export interface Subjects {
   readonly name: string;
   readonly network: string;
-  readonly compiled: Compiled;
-  readonly classes: number;
+  readonly compile: (profile: Profile) => Compiled;
+  /** Gives inputs and dials values that a training could have. */
+  readonly feed: (session: Session) => void;
   readonly parts: number;
   readonly dials: Readonly<Record<string, number>>;
 }
 
-function planned(text: string, { input, set, predict, budget }: Wish, { profile }: Device): Planned {
+/** Reads one `FILE#Net` or `FILE#run`. */
+export function subjectsOf(text: string, { input, set, predict, budget }: Wish): Subjects {
+  const feeding = (classes: number, dials: Readonly<Record<string, number>>) => (session: Session): void => {
+    setDials(session, dials);
+    for (const { name: port, slice } of session.plan.inputs) session.write(port, valuesOf(port, slice.bytes / 4, classes));
+  };
   const target = openTarget(text);
   const { name, loaded } = target;
   const runs = runsOf(target);
   if (runs.length === 0) {
     if (!predict) throw withoutRun(target);
     if (input === undefined) throw new UsageError("which input?", "for example --input 1,1,64,64,64");
-    return { name, network: name, compiled: compile(graphFor(target, set, input, false).graph, profile), classes: 0, parts: 1, dials: {} };
+    const { graph } = graphFor(target, set, input, false);
+    return { name, network: name, compile: (profile) => compile(graph, profile), feed: feeding(0, {}), parts: 1, dials: {} };
   }
   const options = { set, ...(input && { batch: input[0], channels: input[1], patch: input.slice(2) }) };
   const [run] = runs;
   if (predict) {
     const { graph, settings } = inferenceRun(loaded, run, options);
-    return { name, network: settings.network, compiled: compile(graph, profile), classes: settings.classes, parts: 1, dials: {} };
+    return { name, network: settings.network, compile: (profile) => compile(graph, profile), feed: feeding(settings.classes, {}), parts: 1, dials: {} };
   }
   const { training, settings } = trainingRun(loaded, run, options);
   const { network, classes, steps, epochs, seed, accumulate: parts, memory = Infinity } = settings;
-  return { name, network, compiled: compileTraining(training, profile, budget === Infinity ? memory : budget), classes, parts, dials: dialsAt(0, { total: steps * epochs, steps, epochs }, seed) };
+  const dials = dialsAt(0, { total: steps * epochs, steps, epochs }, seed);
+  const compiling = (profile: Profile): Compiled => compileTraining(training, profile, budget === Infinity ? memory : budget);
+  return { name, network, compile: compiling, feed: feeding(classes, dials), parts, dials };
 }
 
 function withoutRun({ name, loaded: { path, program } }: Target): UsageError {

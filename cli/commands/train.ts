@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Again } from "../../compiler/passes/recompute.ts";
+import type { Again } from "../../compiler/pipeline.ts";
 import { compile, compileTraining } from "../../compiler/pipeline.ts";
 import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
 import { shapeOf, type Graph } from "../../compiler/ir/graph.ts";

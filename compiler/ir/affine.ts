@@ -57,6 +57,7 @@ export function scaled(a: Affine, factor: number): Affine {
 
 /** Back to an expression, in one fixed order, so that equal sums are equal expressions. */
 export function build(a: Affine): Expr {
+  if (a.terms.size === 0) return int(a.constant);
   const sorted = [...a.terms].sort(([p], [q]) => p.id - q.id);
   let result: Expr | undefined;
   for (const [atom, c] of sorted.filter(([, c]) => c > 0)) {

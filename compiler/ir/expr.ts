@@ -96,9 +96,15 @@ function union(parts: readonly Expr[]): ReadonlySet<Axis> {
   let all = none;
   for (const { free } of parts) {
     if (free.size === 0 || free === all) continue;
-    all = all.size === 0 ? free : both(all, free);
+    all = all.size === 0 ? free : holds(all, free) ? all : both(all, free);
   }
   return all;
+}
+
+function holds(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): boolean {
+  if (b.size > a.size) return false;
+  for (const axis of b) if (!a.has(axis)) return false;
+  return true;
 }
 
 function both(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): ReadonlySet<Axis> {
@@ -106,10 +112,7 @@ function both(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): ReadonlySet<Axis> {
   if (!known) unions.set(a, known = new Map());
   let made = known.get(b);
   if (!made) {
-    const larger = new Set(a);
-    for (const axis of b) larger.add(axis);
-    made = larger.size === a.size ? a : larger;
-    known.set(b, made);
+    known.set(b, made = new Set([...a, ...b]));
   }
   return made;
 }
@@ -221,7 +224,7 @@ function resultType(fn: Primitive, args: readonly Expr[]): Type {
 }
 
 function fold(fn: Primitive, args: readonly Expr[]): Expr | undefined {
-  if (args.every((e) => e.kind === "number") && fn !== "hold") {
+  if (fn !== "hold" && args.every((e) => e.kind === "number")) {
     const values = args.map((e) => (e as Extract<Expr, { kind: "number" }>).value);
     return number(evaluate(fn, values), resultType(fn, args));
   }

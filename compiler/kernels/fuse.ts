@@ -3,11 +3,10 @@
 import { apply, bool, int, number, reduceIdentity, type Axis, type Expr, type Read } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
-import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
+import { mapReads, readsOf, substitute, walk } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import type { Definition } from "./kernel.ts";
-import type { Nested } from "../passes/recompute.ts";
-import { Nest } from "./nest.ts";
+import { Nest, type Nested } from "./nest.ts";
 import { bodiesOf } from "./strategies/scatter.ts";
 
 /** What a load or a store of an element costs, in additions. */
@@ -34,10 +33,12 @@ export interface Fusing {
 export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, bindingsOf, nested }: Fusing): readonly Definition[] {
   const order = ordered(roots);
   const stored = new Map<Tensor, string>();
+  const compared = new Set(order.flatMap((t) => (t.body ? comparedIn(t.body) : [])));
   for (const t of order) {
     if (!t.body) continue;
     if (roots.includes(t)) stored.set(t, "it is a result");
     else if (mustStore.has(t)) stored.set(t, "it holds the parts of a sum in two steps");
+    else if (compared.has(t)) stored.set(t, "it is compared for equality, which takes the very same bits");
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
   }
   const nest = nested === "none" ? undefined : new Nest(order, nested === "all");
@@ -54,6 +55,16 @@ export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, binding
     } else made.set(root, kernel);
   }
   return order.flatMap((t) => made.get(t) ?? []);
+}
+
+/** Reals that are compared for equality: the largest of a pool with all of it, say. Computed twice they might differ in their last bit. */
+function comparedIn(body: Expr): readonly Tensor[] {
+  const found: Tensor[] = [];
+  walk(body, (e) => {
+    if (e.kind !== "apply" || (e.fn !== "eq" && e.fn !== "ne") || e.args[0]?.type !== "real") return;
+    for (const a of e.args) if (a.kind === "read") found.push(a.tensor);
+  });
+  return found;
 }
 
 function isTooWide(kernel: Definition, maxBindings: number, bindingsOf: (t: Tensor) => number): boolean {

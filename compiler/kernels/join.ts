@@ -83,7 +83,7 @@ function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
   let canRise = true;
   for (let i = launches.length - 1; i >= Math.max(0, launches.length - window); i--) {
     const partner = launches[i] as Launch;
-    const canSink = canRise || launches.slice(i + 1).every((between) => !follows(partner, between));
+    const canSink = canRise || (areOverAlike(partner, one) && launches.slice(i + 1).every((between) => !follows(partner, between)));
     if (canRise || canSink) {
       const made = joinTwo(partner, one, rules);
       if (made && canRise) {
@@ -101,13 +101,15 @@ function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
   return false;
 }
 
+const areOverAlike = (a: Launch, b: Launch): boolean => a.axes.length === b.axes.length && a.axes.every((x, k) => x.extent === b.axes[k]?.extent);
+
 /** The two as one launch; undefined where that is impossible or does not pay. */
 function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
   const [d] = b.members;
   const [first] = a.members;
   if (!d || !first || a.results.length >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
   if (sizeOf(d.root) > rules.largest) return undefined;
-  if (a.axes.length !== b.axes.length || a.axes.some((x, k) => x.extent !== b.axes[k]?.extent)) return undefined;
+  if (!areOverAlike(a, b)) return undefined;
   if (rules.isUpdate(d.root) !== rules.isUpdate(first.root)) return undefined;
   const loops = a.results.flatMap((r) => outermost(r.body));
   const own = outermost(d.body);

@@ -40,6 +40,8 @@ export interface Group {
 
 export interface Kernel extends Group {
   readonly name: string;
+  /** What launches that run the same program have in common, whatever their tensors; the same in every run of the compiler. */
+  readonly key: string;
   readonly schedule: Schedule;
 }
 
@@ -60,3 +62,9 @@ export interface Lanes {
   /** Invocations that keep the adapter busy. */
   readonly wanted: number;
 }
+
+/**
+ * Of the schedules offered for a launch, each as a text, the one to take; undefined for the compiler's own choice, which is the first.
+ * `launch` is the same for launches that run the same program.
+ */
+export type Choose = (launch: string, offered: readonly string[]) => string | undefined;

@@ -4,6 +4,9 @@ import type { Axis, Expr } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { partsOf, readsOf } from "../ir/rewrite.ts";
 
+/** What is computed inside its readers: sums that are wider than what they are made of; and what follows them point by point. */
+export type Nested = "none" | "sums" | "all";
+
 /** Points of a launch that one invocation takes together at most. */
 const most = 64;
 /** Terms of a sum that may be taken again for every reader. */

@@ -12,6 +12,21 @@ export interface Signature {
   readonly tensors: readonly Tensor[];
 }
 
+/** A short name for a long text, of 53 bits. Two texts of one name are possible, but rare, and do no harm. */
+export function digest(text: string): string {
+  let [a, b] = [0x9e3779b1, 0x85ebca77];
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0xc2b2ae3d);
+    b = Math.imul(b ^ c, 0x27d4eb2f);
+    a ^= a >>> 15;
+    b ^= b >>> 13;
+  }
+  a = Math.imul(a ^ (b >>> 16), 0x85ebca77);
+  b = Math.imul(b ^ (a >>> 13), 0xc2b2ae3d);
+  return ((b & 0x1fffff) * 2 ** 32 + (a >>> 0)).toString(36);
+}
+
 /** Numbers things in the order in which they are met. */
 class Numbers<T> {
   readonly all: T[] = [];

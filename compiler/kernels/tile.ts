@@ -27,8 +27,21 @@ export interface Tile {
 /** Points of a tile, a vector counted as one. */
 export const widthOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
 
-/** Tiles divide their extents, so no point needs a test of its own. They span all that the group says must be covered. */
+/** Tiles that are offered, at most. */
+const offered = 10;
+
+/** The tile that should be fastest. */
 export function chooseTile(group: Group, lanes: Lanes): Tile {
+  const [best] = tilesFor(group, lanes);
+  invariant(best, () => `${group.results[0]?.root.name ?? "a launch"} has no tile`);
+  return best;
+}
+
+/**
+ * Tiles that may be fast, the one that should be fastest first. Tiles divide their extents, so no point needs a test of its own. They
+ * span all that the group says must be covered.
+ */
+export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const { axes, results } = group;
   const sums = sumsOf(results.map((r) => r.body));
   const touched = distinctReads(results.map((r) => r.body)).map(touch);
@@ -36,7 +49,7 @@ export function chooseTile(group: Group, lanes: Lanes): Tile {
   if (sums.length === 0) return neighbours(group, [...stores, ...touched], lanes);
   const vectors = [...vectorAxes([...axes, ...sums.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
   const accumulators = Math.max(...sums.map((l) => l.together));
-  let best: Tile & { readonly price: number } = { tile: new Map(), unrolled: new Set(), vector: undefined, price: Infinity };
+  const all: (Tile & { readonly price: number })[] = [];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
@@ -46,12 +59,14 @@ export function chooseTile(group: Group, lanes: Lanes): Tile {
       if (vector && unrolled.has(vector)) continue;
       for (const tile of fitting) {
         const price = storing + sums.reduce((n, sum) => n + priceOf(sum, tile, unrolled, vector, isOut), 0);
-        if (price < best.price * 0.98) best = { tile, unrolled, vector, price };
+        if (price < Infinity) all.push({ tile, unrolled, vector, price });
       }
     }
   }
-  invariant(best.price < Infinity, () => `${results[0]?.root.name ?? "a launch"} has no tile`);
-  return best;
+  // Of two that differ by little, the one that was thought of first.
+  let first: (typeof all)[number] | undefined;
+  for (const t of all) if (!first || t.price < first.price * 0.98) first = t;
+  return first ? [first, ...all.filter((t) => t !== first).sort((a, b) => a.price - b.price)].slice(0, offered) : [];
 }
 
 /** Axes along which fours can be loaded or stored in one go somewhere. */
@@ -76,14 +91,15 @@ function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: L
 }
 
 /** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
-function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): Tile {
+function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): readonly Tile[] {
   const points = pointsOf(group);
   const price = (a: Axis): number => touched.reduce((sum, t) => sum + priceOfLoad(t, a), 0);
-  const [vector] = points / four < lanes.wanted ? [] : [...vectorAxes(group.axes, touched)].sort((a, b) => price(a) - price(b));
-  if (vector && price(vector) < four * cost.load * touched.length) return { tile: new Map(), unrolled: new Set(), vector };
+  const fours = points / four < lanes.wanted ? [] : [...vectorAxes(group.axes, touched)].sort((a, b) => price(a) - price(b));
+  const vectors = fours.filter((a) => price(a) < four * cost.load * touched.length).map((vector): Tile => ({ tile: new Map(), unrolled: new Set(), vector }));
   const axis = [...group.axes].reverse().find((a) => a.extent > 1);
-  const width = axis && [4, 3, 2].find((w) => axis.extent % w === 0 && points / w >= 16 * lanes.wanted);
-  return { tile: axis && width ? new Map([[axis, width]]) : new Map(), unrolled: new Set(), vector: undefined };
+  const fitting = axis ? [4, 3, 2].filter((w) => axis.extent % w === 0 && points / w >= 16 * lanes.wanted) : [];
+  const tiles = [...fitting, 1].map((w): Tile => ({ tile: axis && w > 1 ? new Map([[axis, w]]) : new Map(), unrolled: new Set(), vector: undefined }));
+  return [...vectors, ...tiles];
 }
 
 /** Reductions that run over the same axes, and what matters of what they read and do together, sums inside them left out. */

@@ -2,10 +2,11 @@
 
 import type { Axis } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
-import type { Group, Kernel, Lanes, Schedule } from "./kernel.ts";
+import type { Choose, Group, Kernel, Lanes, Schedule } from "./kernel.ts";
 import type { Loops, Statement, Value } from "./loops.ts";
-import { signatureOf, type Signature } from "./signature.ts";
-import { lower, schedule } from "./strategies/choose.ts";
+import { invariant } from "../report/diagnostic.ts";
+import { digest, signatureOf, type Signature } from "./signature.ts";
+import { lower, schedules } from "./strategies/choose.ts";
 
 interface Made {
   readonly kernel: Kernel;
@@ -15,10 +16,12 @@ interface Made {
 /** A step repeats its blocks: most of its launches have a twin. */
 export class Twins {
   readonly #lanes: Lanes;
+  readonly #choose: Choose;
   readonly #first = new Map<string, Made & { readonly signature: Signature }>();
 
-  constructor(lanes: Lanes) {
+  constructor(lanes: Lanes, choose: Choose = () => undefined) {
     this.#lanes = lanes;
+    this.#choose = choose;
   }
 
   of(group: Group): Made {
@@ -26,10 +29,16 @@ export class Twins {
     const signature = signatureOf(group);
     const first = this.#first.get(signature.key);
     if (first) {
-      const kernel = { ...group, name, schedule: renamedSchedule(first.kernel.schedule, between(first.signature.axes, signature.axes)) };
+      const kernel = { ...group, name, key: first.kernel.key, schedule: renamedSchedule(first.kernel.schedule, between(first.signature.axes, signature.axes)) };
       return { kernel, loops: twin(name, first.loops, between(first.signature.tensors, signature.tensors)) };
     }
-    const kernel = { ...group, name, schedule: schedule(group, this.#lanes) };
+    const key = digest(signature.key);
+    const all = schedules(group, this.#lanes);
+    const texts = all.map((s) => scheduleText(s, signature.axes));
+    const wish = this.#choose(key, texts);
+    const chosen = all[wish === undefined ? 0 : Math.max(0, texts.indexOf(wish))];
+    invariant(chosen, () => `${name} cannot run`);
+    const kernel = { ...group, name, key, schedule: chosen };
     const made = { kernel, loops: lower(kernel) };
     this.#first.set(signature.key, { ...made, signature });
     return made;
@@ -39,6 +48,13 @@ export class Twins {
 function between<T>(from: readonly T[], to: readonly T[]): (x: T) => T {
   const by = new Map(from.map((x, i) => [x, to[i] as T]));
   return (x) => by.get(x) as T;
+}
+
+/** A schedule in a text that is the same for launches of one signature. */
+function scheduleText(s: Schedule, axes: readonly Axis[]): string {
+  const at = (list: Iterable<Axis>): string => [...list].map((a) => axes.indexOf(a)).join(",");
+  if (s.strategy === "scatter") return `scatter ${at(s.parallel)}`;
+  return `tile ${[...s.tile].map(([a, w]) => `${w}@${axes.indexOf(a)}`).join(",")} written ${at(s.unrolled)} fours ${s.vector ? at([s.vector]) : ""}`;
 }
 
 function renamedSchedule(s: Schedule, now: (a: Axis) => Axis): Schedule {

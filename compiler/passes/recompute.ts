@@ -18,14 +18,9 @@ interface Definition {
   readonly body: Expr;
 }
 
-/** Sums that are wider than what they are made of; and what follows them point by point. */
-export type Nested = "none" | "sums" | "all";
-
 /** What is made more than once, and what that costs. */
 export interface Again {
   readonly values: readonly { readonly tensor: Tensor; readonly times: number; readonly flops: number }[];
-  /** What is taken inside the sums of its readers and not stored. */
-  readonly nested: Nested;
   /** Scalar operations that a step does again, and all others; both 0 where nothing is done again. */
   readonly flops: number;
   readonly otherwise: number;
@@ -37,7 +32,7 @@ export interface Again {
  * and whoever reads what a step overwrites is never cloned behind that. Where everything fits nothing changes.
  */
 export function recompute<D extends Definition>(order: readonly D[], storage: Storage, budget: number): { readonly kernels: readonly D[]; readonly again: Again } {
-  if (budget === Infinity) return { kernels: order, again: { values: [], nested: "none", flops: 0, otherwise: 0 } };
+  if (budget === Infinity) return { kernels: order, again: { values: [], flops: 0, otherwise: 0 } };
   const values = valuesOf(order, storage);
   const choice = fitting(values, budget - storage.bytes);
   if (!choice) throw impossible(order, values, storage, budget);
@@ -113,7 +108,6 @@ function summary(order: readonly Definition[], { makings }: Timeline): Again {
   const again = [...times].filter(([, n]) => n > 1).map(([i, n]) => ({ tensor: (order[i] as Definition).root, times: n - 1, flops: (n - 1) * (flops[i] as number) }));
   return {
     values: again.sort((a, b) => bytesOf(b.tensor) - bytesOf(a.tensor)),
-    nested: "none",
     flops: again.reduce((n, a) => n + a.flops, 0),
     otherwise: flops.reduce((a, b) => a + b, 0),
   };

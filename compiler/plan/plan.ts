@@ -1,5 +1,9 @@
 // Everything the runtime needs to run a compiled network, as plain data that survives JSON.
 
+import type { Choose } from "../kernels/kernel.ts";
+
+export type { Choose };
+
 /** A stretch of a buffer, in bytes. */
 export interface Slice {
   readonly buffer: number;
@@ -117,4 +121,6 @@ export interface Profile {
   readonly maxGroups: number;
   /** Whether kernels must be able to run in ranges of their workgroups: a watchdog ends what takes long. */
   readonly ranges: boolean;
+  /** What was found to be fast on this adapter. */
+  readonly choose?: Choose;
 }

@@ -3,9 +3,10 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
+import { userCache } from "../caches.ts";
 import { readTar } from "./archive.ts";
 
 /** The driver's manifest, for the loader, and a loader for systems without one. */
@@ -61,8 +62,7 @@ function findCarrier(): Carrier | undefined {
 
 /** Where unpacked files may be kept, best first. */
 function cacheRoots(): readonly (() => string)[] {
-  const cache = process.env["XDG_CACHE_HOME"];
-  return [() => join(cache === undefined || cache === "" ? join(homedir(), ".cache") : cache, "netc"), privateFolder];
+  return [userCache, privateFolder];
 }
 
 /** A folder of this user's own in the shared temporary folder; another user's of that name would be a trap. */

@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Fault, type Diagnostic } from "../../compiler/report/diagnostic.ts";
+import { userCache } from "../caches.ts";
 import { writeAtomic } from "../files.ts";
 import { encodeTensors, readTensors, type TensorFile } from "../safetensors.ts";
 import type { Case } from "./case.ts";
@@ -18,8 +18,7 @@ const FORMAT = 1;
 export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const own = env["NETC_CACHE"];
   if (own !== undefined && own !== "") return own;
-  const caches = env["XDG_CACHE_HOME"];
-  return join(caches === undefined || caches === "" ? join(homedir(), ".cache") : caches, "netc", "cases");
+  return join(userCache(env), "cases");
 }
 
 /** The file of a case under some settings: its name changes with the place, size or time of any of its files. */

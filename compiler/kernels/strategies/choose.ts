@@ -5,9 +5,10 @@ import type { Loops } from "../loops.ts";
 import * as map from "./map.ts";
 import * as scatter from "./scatter.ts";
 
-export function schedule(group: Group, lanes: Lanes): Schedule {
+/** The ways to run a launch that may be fast, the one that should be fastest first. */
+export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
   const [first] = group.results;
-  return first?.root.type === "wide" ? scatter.schedule(first.root, first.body, lanes) : map.schedule(group, lanes);
+  return first?.root.type === "wide" ? [scatter.schedule(first.root, first.body, lanes)] : map.schedules(group, lanes);
 }
 
 export function lower(kernel: Kernel): Loops {

@@ -7,12 +7,12 @@ import { unravel } from "../invocation.ts";
 import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
-import { chooseTile, rowsOf, widthOf } from "../tile.ts";
+import { rowsOf, tilesFor, widthOf } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
 
-export function schedule(group: Group, lanes: Lanes): Schedule {
-  return { strategy: "map", ...chooseTile(group, lanes) };
+export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
+  return tilesFor(group, lanes).map(({ tile, unrolled, vector }) => ({ strategy: "map", tile, unrolled, vector }));
 }
 
 export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedule, { strategy: "map" }>): Loops {
