@@ -45,9 +45,18 @@ function staysInside(f: Expr): boolean {
   }));
 }
 
-/** In one order, so that equal products are equal expressions. */
+/**
+ * In one order, so that equal products are equal expressions: by age, but what other compilations may have met already, and is of any
+ * age therefore, comes first.
+ */
 function product(factors: readonly Expr[]): Expr {
-  return [...factors].sort((a, b) => a.id - b.id).reduce((a, b) => apply("mul", a, b), real(1));
+  const rank = (e: Expr): number => (e.kind === "number" ? 0 : e.kind === "dial" ? 1 : 2);
+  const order = (a: Expr, b: Expr): number => {
+    if (a.kind === "number" && b.kind === "number") return a.value - b.value;
+    if (a.kind === "dial" && b.kind === "dial") return a.dial.name < b.dial.name ? -1 : 1;
+    return rank(a) - rank(b) || a.id - b.id;
+  };
+  return [...factors].sort(order).reduce((a, b) => apply("mul", a, b), real(1));
 }
 
 function factorsOf(e: Expr): readonly Expr[] {
