@@ -14,7 +14,7 @@ import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
 import type { Nested } from "./kernels/nest.ts";
-import type { Definition, Group, Kernel } from "./kernels/kernel.ts";
+import type { Definition, Group, Kernel, Lanes } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import { Twins } from "./kernels/twins.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
@@ -77,12 +77,19 @@ export function compileDefinitions(
 const bindingBytes = (profile: Profile): number => Math.floor(profile.maxBinding / 256) * 256;
 const bindingElements = (profile: Profile): number => bindingBytes(profile) / 4;
 
+/** With fewer lanes an adapter is no card. */
+const card = 4096;
+
+function lanesOf({ lanes, maxInvocations, maxShared }: Profile): Lanes {
+  return { wanted: lanes, team: lanes < card ? undefined : { size: maxInvocations, bytes: maxShared } };
+}
+
 function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false, everything = false } = {}): Compiled {
   if (half && !profile.half) throw withoutHalves(profile);
   let current = draft;
   for (const pass of forward) current = current.through((roots) => pass(roots, draft.job().scale));
   const solved = ordered(current.roots());
-  const lanes = { wanted: profile.lanes };
+  const lanes = lanesOf(profile);
   current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
   const split = splitReductions(current.roots(), lanes);
   current = current.through(() => split.tensors);

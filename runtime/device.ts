@@ -87,6 +87,7 @@ export class Device {
       maxBinding: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
       maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+      maxShared: limits.maxComputeWorkgroupStorageSize,
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
       ranges: found.kind === "gpu",
       lanes: found.kind === "gpu" ? 32768 : 128,

@@ -108,6 +108,10 @@ function kernelText(k: Kernel, why: boolean): string {
 
 function how(schedule: Schedule): string {
   if (schedule.strategy === "scatter") return `scatter; in parallel over ${schedule.parallel.map((a) => a.name).join(", ")}`;
+  if (schedule.strategy === "contract") {
+    const { rows, columns, height, width } = schedule.block;
+    return `contract; ${rows} x ${columns} points a team, ${height} x ${width} an invocation`;
+  }
   const tile = [...schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
   const unrolled = [...schedule.unrolled].map((a) => a.name).join(", ");
   return [schedule.strategy, tile && `a tile of ${tile}`, unrolled && `${unrolled} written out`, schedule.vector && `fours along ${schedule.vector.name}`].filter(Boolean).join("; ");

@@ -12,7 +12,17 @@ export type Schedule =
    */
   { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis>; readonly vector: Axis | undefined }
   /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
-  | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] };
+  | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] }
+  /** A team of invocations computes a block of points and stages the factors of its sums' products in workgroup memory. */
+  | { readonly strategy: "contract"; readonly block: Block };
+
+/** Points that a team computes, `rows` x `columns`, and those of them that one invocation does, `height` x `width`: all multiples of four. */
+export interface Block {
+  readonly rows: number;
+  readonly columns: number;
+  readonly height: number;
+  readonly width: number;
+}
 
 /** A stored tensor, and its value with everything that is not stored written in. */
 export interface Definition {
@@ -61,6 +71,8 @@ export const pointsOf = ({ axes }: Pick<Group, "axes">): number => axes.reduce((
 export interface Lanes {
   /** Invocations that keep the adapter busy. */
   readonly wanted: number;
+  /** Most invocations that share memory and most bytes of it, where it is faster than other memory: on cards. */
+  readonly team?: { readonly size: number; readonly bytes: number } | undefined;
 }
 
 /**

@@ -21,6 +21,8 @@ export type Value =
   | { readonly kind: "pack"; readonly parts: readonly Value[]; readonly type: Type }
   /** One of a vector's four values. */
   | { readonly kind: "part"; readonly of: Value; readonly lane: number; readonly type: Type }
+  /** The `at`-th four that the team has staged. */
+  | { readonly kind: "staged"; readonly from: Staged; readonly at: Value; readonly type: Type }
   | { readonly kind: "uniform"; readonly name: string; readonly type: Type }
   | { readonly kind: "draw"; readonly site: number; readonly at: Value; readonly type: Type };
 
@@ -33,14 +35,33 @@ export type Statement =
   | { readonly kind: "set"; readonly local: Local; readonly value: Value }
   | { readonly kind: "store"; readonly into: Tensor; readonly at: Value; readonly value: Value; readonly vector: boolean }
   /** Adds a whole number, given as a real, to an element that others add to at the same time. */
-  | { readonly kind: "add"; readonly into: Tensor; readonly at: Value; readonly value: Value };
+  | { readonly kind: "add"; readonly into: Tensor; readonly at: Value; readonly value: Value }
+  /** Stages four values for the team. */
+  | { readonly kind: "stage"; readonly into: Staged; readonly at: Value; readonly value: Value }
+  /** All of the team wait here for each other; it stands where all of them come by. */
+  | { readonly kind: "barrier" };
 
-/** A kernel's program: `invocations` of `body`, each with its number in `id`. */
+/** Workgroup memory: `fours` of reals. */
+export interface Staged {
+  readonly name: string;
+  readonly fours: number;
+}
+
+/** Invocations that share memory: how many, the number that each has among them, and what they stage. */
+export interface Team {
+  readonly size: number;
+  readonly member: Local;
+  readonly staged: readonly Staged[];
+}
+
+/** A kernel's program: `invocations` of `body`, each with its number in `id`, or, where they work in teams, with its team's. */
 export interface Loops {
   readonly name: string;
   readonly invocations: number;
   readonly id: Local;
   readonly body: readonly Statement[];
+  /** A whole number of teams runs. */
+  readonly team?: Team;
   readonly reads: readonly Tensor[];
   readonly writes: readonly Tensor[];
   /** Whether what it writes must hold zeros before. */
@@ -57,7 +78,7 @@ export function isVector(v: Value): boolean {
   switch (v.kind) {
     case "local": return v.local.vector;
     case "load": return v.vector;
-    case "pack": return true;
+    case "pack": case "staged": return true;
     case "apply": return v.args.some(isVector);
     case "number": case "uniform": case "draw": case "part": return false;
     default: return v satisfies never;
@@ -78,7 +99,7 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
       case "apply": return v.args.forEach(look);
       case "pack": return v.parts.forEach(look);
       case "part": return look(v.of);
-      case "draw": return look(v.at);
+      case "draw": case "staged": return look(v.at);
       case "number": case "local": case "uniform": return;
       default: return v satisfies never;
     }
@@ -94,7 +115,8 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
           look(s.at);
           look(s.value);
           break;
-        case "add": look(s.at); look(s.value); break;
+        case "add": case "stage": look(s.at); look(s.value); break;
+        case "barrier": break;
         default: s satisfies never;
       }
     }
@@ -105,7 +127,7 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
 
 /** Loops as indented text, for people. */
 export function printLoops(loops: Loops): string {
-  const lines = [`${loops.name}: ${loops.invocations} invocations`];
+  const lines = [`${loops.name}: ${loops.invocations} invocations${loops.team ? ` in teams of ${loops.team.size}` : ""}`];
   const put = (list: readonly Statement[], indent: string): void => {
     for (const s of list) {
       switch (s.kind) {
@@ -114,6 +136,8 @@ export function printLoops(loops: Loops): string {
         case "let": lines.push(`${indent}${s.local.name} = ${printValue(s.value)}`); break;
         case "var": lines.push(`${indent}var ${s.local.name} = ${printValue(s.value)}`); break;
         case "set": lines.push(`${indent}${s.local.name} <- ${printValue(s.value)}`); break;
+        case "stage": lines.push(`${indent}${s.into.name}[4 at ${printValue(s.at)}] <- ${printValue(s.value)}`); break;
+        case "barrier": lines.push(`${indent}barrier`); break;
         case "add": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] +<- ${printValue(s.value)}`); break;
         case "store": lines.push(`${indent}${s.into.name}[${s.vector ? "4 at " : ""}${printValue(s.at)}] <- ${printValue(s.value)}`); break;
       }
@@ -129,6 +153,7 @@ function printValue(v: Value): string {
     case "local": return v.local.name;
     case "uniform": return v.name;
     case "load": return `${v.from.name}[${v.vector ? "4 at " : ""}${printValue(v.at)}]`;
+    case "staged": return `${v.from.name}[4 at ${printValue(v.at)}]`;
     case "pack": return `(${v.parts.map(printValue).join(", ")})`;
     case "part": return `${printValue(v.of)}.${v.lane}`;
     case "draw": return `draw(${v.site}, ${printValue(v.at)})`;

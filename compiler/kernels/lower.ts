@@ -281,6 +281,16 @@ export class Lowering {
     this.#loops(axes, tests.flatMap(conjuncts), inside);
   }
 
+  /** Adds a statement to the current scope. */
+  put(statement: Statement): void {
+    this.#top().statements.push(statement);
+  }
+
+  /** Tells what an expression is from here on in the current scope. */
+  know(e: Expr, value: Value): void {
+    this.#top().memo.set(e, value);
+  }
+
   /** Adds a value to an element of a tensor, from the current scope. */
   add(into: Tensor, at: Expr, value: Expr): void {
     const statement: Statement = { kind: "add", into, at: this.value(at), value: this.value(value) };

@@ -202,6 +202,9 @@ function isRow(t: Touch, a: Axis): boolean {
   return [...t.flat.terms].every(([atom, c]) => atom === index(a) || c % four === 0);
 }
 
+/** Whether four neighbours along an axis are read in one go. */
+export const inRow = (r: Read, a: Axis): boolean => isRow(touch(r), a);
+
 /** Whether neighbours along an axis of the tile, which are wanted one by one, can be loaded four at a time. */
 function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefined): boolean {
   if (vector && t.axes.has(vector)) return false;

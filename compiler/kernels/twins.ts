@@ -53,6 +53,7 @@ function between<T>(from: readonly T[], to: readonly T[]): (x: T) => T {
 /** A schedule in a text that is the same for launches of one signature. */
 function scheduleText(s: Schedule, axes: readonly Axis[]): string {
   const at = (list: Iterable<Axis>): string => [...list].map((a) => axes.indexOf(a)).join(",");
+  if (s.strategy === "contract") return `contract ${s.block.rows}x${s.block.columns} by ${s.block.height}x${s.block.width}`;
   if (s.strategy === "scatter") return `scatter ${at(s.parallel)}`;
   return `tile ${[...s.tile].map(([a, w]) => `${w}@${axes.indexOf(a)}`).join(",")} written ${at(s.unrolled)} fours ${s.vector ? at([s.vector]) : ""}`;
 }
@@ -63,6 +64,7 @@ function renamedSchedule(s: Schedule, now: (a: Axis) => Axis): Schedule {
       ...s, tile: new Map([...s.tile].map(([a, w]) => [now(a), w])), unrolled: new Set([...s.unrolled].map(now)), vector: s.vector && now(s.vector),
     };
     case "scatter": return { ...s, parallel: s.parallel.map(now), serial: s.serial.map(now) };
+    case "contract": return s;
     default: return s satisfies never;
   }
 }
@@ -93,7 +95,7 @@ function renamed(list: readonly Statement[], now: (t: Tensor) => Tensor): readon
       case "apply": return { ...v, args: v.args.map(value) };
       case "pack": return { ...v, parts: v.parts.map(value) };
       case "part": return { ...v, of: value(v.of) };
-      case "draw": return { ...v, at: value(v.at) };
+      case "draw": case "staged": return { ...v, at: value(v.at) };
       case "number": case "local": case "uniform": return v;
       default: return v satisfies never;
     }
@@ -104,6 +106,8 @@ function renamed(list: readonly Statement[], now: (t: Tensor) => Tensor): readon
       case "if": return { ...s, test: value(s.test), body: s.body.map(statement) };
       case "let": case "var": case "set": return { ...s, value: value(s.value) };
       case "store": case "add": return { ...s, into: now(s.into), at: value(s.at), value: value(s.value) };
+      case "stage": return { ...s, at: value(s.at), value: value(s.value) };
+      case "barrier": return s;
       default: return s satisfies never;
     }
   };

@@ -100,7 +100,7 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
     const { root } = kernel.results[0] as Definition;
     const { bindings, bound } = bind(loops, texts.vectors(loops), slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
-    const size = Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
+    const size = loops.team?.size ?? Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
     const made = texts.text(loops, bindings, size);
     const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
     const key = `${access.join()}\n${made.wgsl}`;

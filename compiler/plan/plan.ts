@@ -115,7 +115,9 @@ export interface Profile {
   readonly half: boolean;
   readonly maxBinding: number;
   readonly maxBindings: number;
+  /** Invocations of a workgroup, and bytes that they share. */
   readonly maxInvocations: number;
+  readonly maxShared: number;
   /** Invocations in flight that keep the adapter busy: tens of thousands on a card, few on a processor. */
   readonly lanes: number;
   readonly maxGroups: number;

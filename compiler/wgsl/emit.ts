@@ -66,6 +66,8 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
         case "add":
           out.push(`${indent}gather(${value(s.at)}, ${value(s.value)});`);
           break;
+        case "stage": out.push(`${indent}${s.into.name}[${value(s.at)}] = ${words.as(s.value, true)};`); break;
+        case "barrier": out.push(`${indent}workgroupBarrier();`); break;
         case "store":
           out.push(`${indent}${words.store(s)}`);
           break;
@@ -93,13 +95,18 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   });
   head.push(...words.needed());
   if (ranges) head.push("@group(1) @binding(0) var<uniform> first_group: u32;");
-  const id = `i32(gid.x)${rows === 1 ? "" : ` + i32(gid.y) * ${rowGroups * size}`}${ranges ? ` + i32(first_group) * ${size}` : ""}`;
+  for (const s of loops.team?.staged ?? []) head.push(`var<workgroup> ${s.name}: array<vec4<f32>, ${s.fours}>;`);
+  const of = (place: "gid" | "team_id", each: number): string =>
+    `i32(${place}.x)${rows === 1 ? "" : ` + i32(${place}.y) * ${rowGroups * each}`}${ranges ? ` + i32(first_group)${each === 1 ? "" : ` * ${each}`}` : ""}`;
+  // All of a team leave or none: who is alone at a barrier waits for ever.
+  const [builtins, id, all] = loops.team ? ["@builtin(workgroup_id) team_id: vec3<u32>, @builtin(local_invocation_index) number: u32", of("team_id", 1), groups]
+    : ["@builtin(global_invocation_id) gid: vec3<u32>", of("gid", size), loops.invocations];
   const wgsl = `${words.halves() ? "enable f16;\n" : ""}${head.join("\n")}
 @compute @workgroup_size(${size})
-fn main(@builtin(global_invocation_id) gid: vec3<u32>) {
+fn main(${builtins}) {
   let ${loops.id.name} = ${id};
-  if (${loops.id.name} >= ${loops.invocations}) { return; }
-${out.join("\n")}
+  if (${loops.id.name} >= ${all}) { return; }
+${loops.team ? `  let ${loops.team.member.name} = i32(number);\n` : ""}${out.join("\n")}
 }
 `;
   return { wgsl, groups: [columns, rows, 1], uniforms: uses };

@@ -44,6 +44,7 @@ export class Words {
       case "draw":
         this.#used.add("draw");
         return `draw(dials.draw_seed, dials.draw_step, ${v.site}u, ${this.of(v.at)})`;
+      case "staged": return `${v.from.name}[${this.of(v.at)}]`;
       case "pack": return `vec4<${scalar(v.type)}>(${v.parts.map((p) => this.of(p)).join(", ")})`;
       case "part": return `${this.of(v.of)}.${"xyzw"[v.lane]}`;
       case "apply": return this.#apply(v);

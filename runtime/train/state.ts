@@ -25,11 +25,21 @@ export function firstBroken(tensors: ReadonlyMap<string, Weights>): string | und
   return undefined;
 }
 
-/** Gives a training session everything a checkpoint holds; N1042 unless it has exactly the tensors of the plan. */
+/** Whether a tensor counts steps of a precision, and belongs to no weight. */
+const isCounter = (name: string): boolean => /^memory\/[^/]+$/.test(name);
+
+/**
+ * Gives a training session everything a checkpoint holds; N1042 unless it has exactly the tensors of the plan. A run that goes on in
+ * another precision begins to count anew.
+ */
 export function resume(session: Session, path: string, checkpoint: Checkpoint): void {
   const { weights, states } = session.plan;
-  demandFit(path, checkpoint, [...weights, ...states]);
-  put(session, checkpoint.tensors);
+  const counters = states.filter(({ name }) => isCounter(name));
+  const tensors = new Map<string, Weights>(counters.map(({ name, shape, start }) =>
+    [name, { shape, data: Float32Array.of(start.kind === "constant" ? start.value : 0) }]));
+  for (const [name, one] of checkpoint.tensors) if (!isCounter(name) || tensors.has(name)) tensors.set(name, one);
+  demandFit(path, { ...checkpoint, tensors }, [...weights, ...states]);
+  put(session, tensors);
 }
 
 /** Gives a training session weights and running values to begin with; memories of the optimiser stay as they are. */

@@ -142,6 +142,7 @@ function compile(program: Loops): Program {
       case "local": return v.local.vector ? `${v.local.name}_${lane}` : v.local.name;
       case "uniform": return `g.dial(${JSON.stringify(v.name)})`;
       case "draw": return `s.draw(g.dial("draw_seed"), g.dial("draw_step"), ${v.site}, ${text(v.at, lane)})`;
+      case "staged": return `${v.from.name}[4 * ${text(v.at, 0)} + ${lane}]`;
       case "pack": return text(v.parts[lane] as Value, 0);
       case "part": return text(v.of, v.lane);
       case "load": {
@@ -178,15 +179,26 @@ function compile(program: Loops): Program {
           else lines.push(into(text(s.at, 0), text(s.value, 0)));
           break;
         }
+        case "stage": for (const lane of lanes) lines.push(`s.stage(${s.into.name}, 4 * ${text(s.at, 0)} + ${lane}, ${text(s.value, lane)});`); break;
+        case "barrier": lines.push("yield;"); break;
         case "add": lines.push(`s.add(t${slot(s.into)}, ${text(s.at, 0)}, ${text(s.value, 0)});`); break;
         default: s satisfies never;
       }
     }
   };
   tensors.forEach((_, i) => lines.push(`const t${i} = g.stores[${i}];`));
-  lines.push(`for (let ${program.id.name} = g.first; ${program.id.name} < g.end; ${program.id.name}++) {`);
-  put(program.body);
-  lines.push("}");
+  const { team, id } = program;
+  if (team) {
+    lines.push(`for (let ${id.name} = g.first / ${team.size}; ${id.name} < g.end / ${team.size}; ${id.name}++) {`);
+    for (const s of team.staged) lines.push(`const ${s.name} = new Float64Array(${4 * s.fours}).fill(NaN);`);
+    lines.push(`s.together(${team.size}, function* (${team.member.name}) {`);
+    put(program.body);
+    lines.push("});", "}");
+  } else {
+    lines.push(`for (let ${id.name} = g.first; ${id.name} < g.end; ${id.name}++) {`);
+    put(program.body);
+    lines.push("}");
+  }
   const run = new Function("g", "s", lines.join("\n")) as (given: Given, s: typeof support) => void;
   const bound: Program = (given) => run(given, support);
   known.set(program, bound);
@@ -196,6 +208,18 @@ function compile(program: Loops): Program {
 const support = {
   erf, roundEven, binade, half: nearestHalf, draw: drawValue,
   add: (to: Store, at: number, value: number): void => to.store(at, to.load(at) + Math.trunc(value)),
+  stage: (to: Float64Array, at: number, value: number): void => {
+    if (!(at >= 0 && at < to.length)) throw new Error(`four at ${at} of ${to.length} staged`);
+    to[at] = value;
+  },
+  /** Invocations that wait for each other at every barrier, and all come by the same ones. */
+  together: (size: number, run: (member: number) => Generator<undefined, void>): void => {
+    const members = Array.from({ length: size }, (_, member) => run(member));
+    for (let ended = 0; ended === 0; ) {
+      for (const m of members) ended += Number(m.next().done);
+      if (ended > 0 && ended < size) throw new Error(`${ended} of ${size} passed a barrier that the others wait at`);
+    }
+  },
   /** What a real becomes as a whole number: the nearest that there is. */
   whole: (v: number): number => Math.min(Math.max(v, -(2 ** 31)), 2 ** 31 - 1) | 0,
 };

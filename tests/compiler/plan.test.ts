@@ -121,17 +121,16 @@ describe("tiles", () => {
         let id = i32(gid.x);
         if (id >= 4) { return; }
         let at0_i = id;
-        let j0 = (at0_i * 6);
-        let v1 = buf1[j0];
-        let v2 = buf1[(j0 + 1)];
-        let v3 = (v1 + v2);
-        let v4 = buf1[(j0 + 2)];
-        let v5 = (v3 + v4);
-        let v6 = buf1[(j0 + 3)];
-        let v7 = (v5 + v6);
-        let v8 = buf1[(j0 + 4)];
-        let v9 = (v7 + v8);
-        buf0[at0_i] = v9;
+        let v0 = buf1[at0_i];
+        let v1 = buf1[(at0_i + 4)];
+        let v2 = (v0 + v1);
+        let v3 = buf1[(at0_i + 8)];
+        let v4 = (v2 + v3);
+        let v5 = buf1[(at0_i + 12)];
+        let v6 = (v4 + v5);
+        let v7 = buf1[(at0_i + 16)];
+        let v8 = (v6 + v7);
+        buf0[at0_i] = v8;
       }
       "
     `);

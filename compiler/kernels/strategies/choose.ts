@@ -2,13 +2,15 @@
 
 import type { Group, Kernel, Lanes, Schedule } from "../kernel.ts";
 import type { Loops } from "../loops.ts";
+import * as contract from "./contract.ts";
 import * as map from "./map.ts";
 import * as scatter from "./scatter.ts";
 
 /** The ways to run a launch that may be fast, the one that should be fastest first. */
 export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
   const [first] = group.results;
-  return first?.root.type === "wide" ? [scatter.schedule(first.root, first.body, lanes)] : map.schedules(group, lanes);
+  if (first?.root.type === "wide") return [scatter.schedule(first.root, first.body, lanes)];
+  return [...map.schedules(group, lanes), ...contract.schedules(group, lanes)];
 }
 
 export function lower(kernel: Kernel): Loops {
@@ -16,6 +18,7 @@ export function lower(kernel: Kernel): Loops {
   switch (chosen.strategy) {
     case "map": return map.lower(kernel, chosen);
     case "scatter": return scatter.lower(kernel, chosen);
+    case "contract": return contract.lower(kernel, chosen);
     default: return chosen satisfies never;
   }
 }
