@@ -119,7 +119,7 @@ function how(schedule: Schedule): string {
 
 function shaderText(c: Compiled, at: Matcher): string {
   const wanted = new Set<number>();
-  for (const s of c.plan.steps) if (s.kind === "dispatch" && at({ name: s.name, origin: { span: undefined, path: s.origin.path } })) wanted.add(s.shader);
+  for (const s of c.plan.steps) if (s.kind === "dispatch" && s.name.split(", ").some((name) => at({ name, origin: { span: undefined, path: s.origin.path } }))) wanted.add(s.shader);
   return c.plan.shaders.flatMap((shader, i) => {
     if (!wanted.has(i)) return [];
     const uses = c.plan.steps.flatMap((s) => (s.kind === "dispatch" && s.shader === i ? [`//   ${s.name} ${place(s.origin)}`] : []));

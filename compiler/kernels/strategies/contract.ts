@@ -1,6 +1,6 @@
 // The strategy for sums of products for cards: a team of invocations computes a block of points and shares the factors in workgroup memory.
 
-import { apply, index, int, makeAxis, read, real, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
+import { apply, conjuncts, index, int, makeAxis, read, real, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
 import { source } from "../../ir/graph.ts";
 import { partsOf, readsOf, substitute, withParts } from "../../ir/rewrite.ts";
 import { simplifyNode, within } from "../../ir/simplify.ts";
@@ -286,7 +286,8 @@ class Contracting {
     const { over } = this.#found;
     const term = sum(times(index(this.#chunk), this.#depth), k);
     const by = new Map([...digits(axes, place), ...digits(over, term)]);
-    return { value: substitute(o.value, by, true), tests: [less(place, points(axes)), less(term, points(over)), ...o.tests.map((t) => substitute(t, by, true))] };
+    const tests = [less(place, points(axes)), less(term, points(over)), ...o.tests.map((t) => substitute(t, by, true))];
+    return { value: substitute(o.value, by, true), tests: tests.flatMap(conjuncts) };
   }
 
   /** All invocations together fill what they share, `count` fours, each what the number of a four says. */
@@ -296,16 +297,21 @@ class Contracting {
       const slot = sum(index(this.#number), int(turn * this.#number.extent));
       const { at, value, tests } = four(slot);
       const masks = tests.filter((t) => t.free.has(this.#lane));
+      const guards = tests.filter((t) => !masks.includes(t));
+      const masked = masks.length === 0 ? value : apply("select", masks.reduce((a, b) => apply("and", a, b)), value, real(0));
+      const stage = (what: Value): void => {
+        const place = lowering.value(at);
+        lowering.put({ kind: "stage", into, at: place, value: what });
+      };
       lowering.each([], [less(slot, count)], () => {
+        if (guards.length === 0) return stage(lowering.value(masked));
         const local = lowering.local("four", "real", true);
         lowering.put({ kind: "var", local, value: { kind: "number", value: 0, type: "real" } });
-        lowering.each([], tests.filter((t) => !masks.includes(t)), () => {
-          const masked = masks.length === 0 ? value : apply("select", masks.reduce((a, b) => apply("and", a, b)), value, real(0));
+        lowering.each([], guards, () => {
           const made = lowering.value(masked);
           lowering.put({ kind: "set", local, value: made });
         });
-        const place = lowering.value(at);
-        lowering.put({ kind: "stage", into, at: place, value: localValue(local) });
+        stage(localValue(local));
       });
     }
   }
