@@ -90,6 +90,7 @@ export class Device {
       maxShared: limits.maxComputeWorkgroupStorageSize,
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
       ranges: found.kind === "gpu",
+      opaque: found.kind !== "gpu",
       lanes: found.kind === "gpu" ? 32768 : 128,
       choose: choosing(findings),
     };

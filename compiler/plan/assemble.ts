@@ -92,7 +92,7 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   });
 
   const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
-  const texts = new Texts(uniforms, profile.ranges);
+  const texts = new Texts(uniforms, profile);
   const work = new Map<Loops, number>();
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();

@@ -123,6 +123,11 @@ export interface Profile {
   readonly maxGroups: number;
   /** Whether kernels must be able to run in ranges of their workgroups: a watchdog ends what takes long. */
   readonly ranges: boolean;
+  /**
+   * Whether the lengths of short loops are hidden from the driver. Mesa's compiler writes loops of up to 32 turns out, one in another;
+   * on a processor that takes longer than all that it saves.
+   */
+  readonly opaque?: boolean;
   /** What was found to be fast on this adapter. */
   readonly choose?: Choose;
 }

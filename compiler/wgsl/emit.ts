@@ -25,6 +25,15 @@ export interface Emitted {
   readonly uniforms: boolean;
 }
 
+/** Turns up to which a driver writes a loop out, if it sees how many there are. */
+const writtenOut = 32;
+
+/** What of a profile shows in texts. */
+export interface Manner {
+  readonly ranges: boolean;
+  readonly opaque?: boolean;
+}
+
 /** Most workgroups along one axis of a dispatch that every adapter takes. */
 const rowGroups = 32768;
 
@@ -32,7 +41,7 @@ const rowGroups = 32768;
  * `uniforms` are the fields of the uniform buffer in order, all four bytes; with `ranges` the kernel may begin at any of its
  * workgroups of `size` invocations.
  */
-export function emit(loops: Loops, bindings: readonly Binding[], uniforms: readonly { name: string; type: "f32" | "u32" }[], size: number, ranges: boolean): Emitted {
+export function emit(loops: Loops, bindings: readonly Binding[], uniforms: readonly { name: string; type: "f32" | "u32" }[], size: number, { ranges, opaque = false }: Manner): Emitted {
   const slot = new Map<Tensor, number>();
   bindings.forEach((b, i) => b.tensors.forEach((t) => slot.set(t, i)));
   const at = (t: Tensor): number => {
@@ -42,6 +51,7 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   };
   const uses = loops.dials.length > 0 || loops.draws;
   const out: string[] = [];
+  let hides = false;
   const words = new Words(at, bindings);
   const value = (v: Value): string => words.of(v);
 
@@ -50,7 +60,9 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
       switch (s.kind) {
         case "for": {
           const i = s.local.name;
-          out.push(`${indent}for (var ${i} = 0; ${i} < ${s.extent}; ${i}++) {`);
+          const isHidden = opaque && s.extent <= writtenOut;
+          hides ||= isHidden;
+          out.push(`${indent}for (var ${i} = 0; ${i} < ${isHidden ? `${s.extent} * one` : s.extent}; ${i}++) {`);
           put(s.body, `${indent}  `);
           out.push(`${indent}}`);
           break;
@@ -103,8 +115,8 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
     : ["@builtin(global_invocation_id) gid: vec3<u32>", of("gid", size), loops.invocations];
   const wgsl = `${words.halves() ? "enable f16;\n" : ""}${head.join("\n")}
 @compute @workgroup_size(${size})
-fn main(${builtins}) {
-  let ${loops.id.name} = ${id};
+fn main(${builtins}${hides ? ", @builtin(num_workgroups) groups: vec3<u32>" : ""}) {
+${hides ? "  let one = i32(groups.z);\n" : ""}  let ${loops.id.name} = ${id};
   if (${loops.id.name} >= ${all}) { return; }
 ${loops.team ? `  let ${loops.team.member.name} = i32(number);\n` : ""}${out.join("\n")}
 }

@@ -2,7 +2,7 @@
 
 import type { Tensor } from "../ir/graph.ts";
 import { vectorsOf, type Loops } from "../kernels/loops.ts";
-import { emit, type Binding, type Emitted } from "./emit.ts";
+import { emit, type Binding, type Emitted, type Manner } from "./emit.ts";
 
 /** All tensors of a launch; those of twins correspond place by place. */
 const tensorsOf = ({ writes, reads }: Loops): readonly Tensor[] => [...writes, ...reads];
@@ -16,12 +16,12 @@ interface Known {
 export class Texts {
   readonly #known = new Map<Loops, Known>();
   readonly #uniforms: readonly { readonly name: string; readonly type: "f32" | "u32" }[];
-  readonly #ranges: boolean;
+  readonly #how: Manner;
 
   /** As for `emit`. */
-  constructor(uniforms: readonly { readonly name: string; readonly type: "f32" | "u32" }[], ranges: boolean) {
+  constructor(uniforms: readonly { readonly name: string; readonly type: "f32" | "u32" }[], how: Manner) {
     this.#uniforms = uniforms;
-    this.#ranges = ranges;
+    this.#how = how;
   }
 
   /** The tensors of which four elements are loaded or stored in one go. */
@@ -35,7 +35,7 @@ export class Texts {
     const places = new Map(tensorsOf(loops).map((t, place) => [t, place]));
     const key = bindings.map((b) => `${b.tensors.map((t) => places.get(t)).join()} ${b.access} ${b.part} ${b.parts} ${b.vector}`).join(";");
     let made = texts.get(key);
-    if (!made) texts.set(key, made = emit(loops, bindings, this.#uniforms, size, this.#ranges));
+    if (!made) texts.set(key, made = emit(loops, bindings, this.#uniforms, size, this.#how));
     return made;
   }
 

@@ -152,7 +152,7 @@ describe("contractions", () => {
     expect(new Set(compareLoops(subject, [0, 1, 2, 3], true)).size).toBeGreaterThan(3);
   });
 
-  it("are offered last, to cards alone, as far as their workgroup memory goes", () => {
+  it("are offered, but not taken unasked, to cards alone, as far as their workgroup memory goes", () => {
     const { inputs, outputs } = even;
     const offers = (profile: Profile): readonly (readonly string[])[] => {
       const all: (readonly string[])[] = [];
@@ -161,7 +161,6 @@ describe("contractions", () => {
     };
     const card = offers(leastProfile).filter((o) => o.some(isContract));
     expect(card.length).toBeGreaterThan(10);
-    for (const o of card) expect(o.slice(0, o.findIndex(isContract) + 1).map(isContract)).toEqual([...o.slice(0, o.findIndex(isContract)).map(() => false), true]);
     for (const o of card) expect(isContract(o[0] as string)).toBe(false);
     for (const less of [{ lanes: 128 }, { maxShared: 256 }, { maxInvocations: 8 }]) expect(offers({ ...leastProfile, ...less }).flat().filter(isContract)).toEqual([]);
   });

@@ -83,12 +83,13 @@ function compiled({ inputs, wanted }: Problem, profile: Partial<Profile>, everyt
   }
 }
 
+const offered = { n: 0, taken: 0 };
+const pick = (place: number) => (_l: string, o: readonly string[]) => { const all = o.filter((x) => x.startsWith('contract')); offered.n++; offered.taken += Number(all.length > 0); return all[place % Math.max(all.length, 1)]; };
 const kinds: readonly { readonly name: string; readonly profile: Partial<Profile>; readonly everything?: boolean }[] = [
-  { name: "large tiles", profile: { lanes: 1 } },
-  { name: "sums in parts, few bindings", profile: { lanes: 100_000, maxBindings: 5, choose: (_l: string, o: readonly string[]) => o.find((x) => x.startsWith('contract')) } },
-  { name: "tensors in parts", profile: { lanes: 4, maxBinding: 256 } },
-  { name: "everything stored", profile: { lanes: 4096, choose: (_l: string, o: readonly string[]) => o.find((x) => x.startsWith('contract')) }, everything: true },
+  { name: "plain", profile: { lanes: 4096, choose: pick(0) } },
+  { name: "stored", profile: { lanes: 4096, choose: pick(1) }, everything: true },
 ];
+
 
 describe("random graphs", () => {
   it(`compute what their definitions say, forwards and backwards: ${graphs} of them`, { timeout: 60_000 + 1000 * graphs }, () => {
@@ -114,6 +115,7 @@ describe("random graphs", () => {
   });
 });
 
+afterAll(() => console.log(offered));
 describe("random graphs on the device", () => {
   let device: Device;
   beforeAll(async () => {

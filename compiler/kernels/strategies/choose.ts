@@ -10,7 +10,8 @@ import * as scatter from "./scatter.ts";
 export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
   const [first] = group.results;
   if (first?.root.type === "wide") return [scatter.schedule(first.root, first.body, lanes)];
-  return [...map.schedules(group, lanes), ...contract.schedules(group, lanes)];
+  const [presumed, ...others] = map.schedules(group, lanes);
+  return presumed ? [presumed, ...contract.schedules(group, lanes), ...others] : [];
 }
 
 export function lower(kernel: Kernel): Loops {
