@@ -28,8 +28,8 @@ export const command: Command = define({
     adapter: { kind: "choice", of: adapterChoices, text: "the device to tune for; by default the first that works" },
   },
   details: [
-    "The compiler offers up to ten schedules for each launch, the one that it thinks fastest first. Each is timed within the whole step by",
-    "the device's clock, and where another is clearly faster it is kept, by adapter, driver and launch, in the user's folder of caches.",
+    "The compiler offers up to ten schedules for each launch (fourteen on a card), the one that it thinks fastest first. Each is timed",
+    "within the whole step by the device's clock, and where another is clearly faster it is kept, by adapter, driver and launch, in the user's folder of caches.",
     "Everything that is compiled for this adapter later uses it. Sums are then added in another order, so results differ by roundings",
     "from those before. Ctrl-C ends the search after its round and keeps what was found.",
   ].join("\n"),

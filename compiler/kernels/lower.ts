@@ -113,6 +113,11 @@ export class Lowering {
     return depth;
   }
 
+  /** Whether all of some axes have values here. */
+  #binds(free: ReadonlySet<Axis>): boolean {
+    return [...free].every((a) => this.#scopes.some((s) => s.binds.has(a)));
+  }
+
   #at<T>(depth: number, run: () => T): T {
     const all = this.#scopes;
     this.#scopes = all.slice(0, depth + 1);
@@ -301,7 +306,7 @@ export class Lowering {
   #reduction(e: Reduce): Value {
     if (this.#lane && e.over[0] === this.#lane) return this.#across(e);
     const depth = this.#scopes.length - 1;
-    const members = (this.#groups.get(e) ?? [e]).filter((m) => m === e || (this.#home(m.free) === depth && !this.#top().memo.has(m)));
+    const members = (this.#groups.get(e) ?? [e]).filter((m) => m === e || (this.#binds(m.free) && this.#home(m.free) === depth && !this.#top().memo.has(m)));
     const scope = this.#top();
     const sums = members.map((m) => {
       const local = this.local("sum", m.type, this.#isLaned(m));

@@ -90,6 +90,12 @@ const kinds: readonly { readonly name: string; readonly profile: Partial<Profile
   { name: "everything stored", profile: { lanes: 4 }, everything: true },
 ];
 
+/** Recipes that went wrong once. */
+const met: [Recipe][] = [
+  // Sums over one axis, of which one depends on an axis that the other does not know.
+  [{ inputs: [[], []], steps: [[], [186, 0, 0, 29, 0, 1, 99], [], [72], [32, 0, 0, 0, 139, 44], [133, 48]] }],
+];
+
 describe("random graphs", () => {
   it(`compute what their definitions say, forwards and backwards: ${graphs} of them`, { timeout: 60_000 + 1000 * graphs }, () => {
     const done = new Map<string, number>();
@@ -108,7 +114,7 @@ describe("random graphs", () => {
           throw new Error(`\`${name}\` is off by ${errorOf(expected, got.get(name))} with ${kind}:\n${text.join("\n")}`);
         }
       }
-    }), { seed, numRuns: graphs, interruptAfterTimeLimit: 50_000 + 900 * graphs });
+    }), { seed, examples: met, numRuns: graphs, interruptAfterTimeLimit: 50_000 + 900 * graphs });
     // A kind that no graph gets through says nothing.
     for (const { name } of kinds) expect(done.get(name), name).toBeGreaterThan(graphs / 3);
   });

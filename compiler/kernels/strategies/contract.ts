@@ -143,7 +143,7 @@ function factorsOf(e: Expr): readonly Expr[] {
 function operand(factors: readonly Expr[], where: readonly Expr[]): Operand {
   const value = factors.reduce((a, b) => apply("mul", a, b));
   const inside = readsOf(value).filter((r) => r.outside === "never").flatMap((r) => r.at.map((e, k) => within(e, r.tensor.axes[k]?.extent ?? 1)));
-  return { value, tests: [...new Set([...where, ...inside])] };
+  return { value, tests: [...new Set([...where, ...inside.flatMap(conjuncts)])] };
 }
 
 function placeIn(all: Operand[], one: Operand): number {
