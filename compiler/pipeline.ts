@@ -129,7 +129,7 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
     return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
   };
   const joined = (largest: number): Compiled => finish(join(definitions, {
-    ...storage, isUpdate: (t) => phases.get(t) === "update", isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, largest,
+    ...storage, phase: (t) => phases.get(t), isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, largest,
   }));
   // What shares a launch lives at the same time; a tight budget may have room for small values only, or for none.
   const made = joined(Infinity);

@@ -14,6 +14,9 @@ const most = 6;
 const mostCovered = 64;
 /** How many launches back a partner is looked for. */
 const window = 48;
+/** The same for a value of more than so many elements: moved far, it would lie in memory for long. */
+const near = 4;
+const large = 1 << 14;
 /** Reads that a launch may have in all. */
 const widest = 64;
 
@@ -22,8 +25,8 @@ export interface Rules {
   /** The tensors that must be complete before one without a launch is read, and those whose memory a definition takes over. */
   readonly behind: ReadonlyMap<Tensor, readonly Tensor[]>;
   readonly overwrites: ReadonlyMap<Tensor, readonly Tensor[]>;
-  /** Whether a definition belongs to the update, which does not always run when the rest does. */
-  readonly isUpdate: (t: Tensor) => boolean;
+  /** The part of a step that a definition belongs to; the update does not always run when the rest does. */
+  readonly phase: (t: Tensor) => "forward" | "backward" | "update" | undefined;
   /** Whether somebody else needs a tensor in memory. */
   readonly isKept: (t: Tensor) => boolean;
   /** Elements that a definition with others beside it has at most. */
@@ -81,7 +84,8 @@ const follows = (first: Launch, second: Launch): boolean =>
 /** Joins a launch to one before, moved up to it, or with that one moved down. */
 function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
   let canRise = true;
-  for (let i = launches.length - 1; i >= Math.max(0, launches.length - window); i--) {
+  const reach = one.members.some((d) => sizeOf(d.root) > large) ? near : window;
+  for (let i = launches.length - 1; i >= Math.max(0, launches.length - reach); i--) {
     const partner = launches[i] as Launch;
     const canSink = canRise || (areOverAlike(partner, one) && launches.slice(i + 1).every((between) => !follows(partner, between)));
     if (canRise || canSink) {
@@ -110,7 +114,7 @@ function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
   if (!d || !first || a.results.length >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
   if (sizeOf(d.root) > rules.largest) return undefined;
   if (!areOverAlike(a, b)) return undefined;
-  if (rules.isUpdate(d.root) !== rules.isUpdate(first.root)) return undefined;
+  if (!mayMeet(rules.phase(d.root), rules.phase(first.root), sizeOf(d.root))) return undefined;
   const loops = a.results.flatMap((r) => outermost(r.body));
   const own = outermost(d.body);
   const renames = new Map(b.axes.map((x, k): [Axis, Axis] => [x, a.axes[k] as Axis]));
@@ -145,6 +149,11 @@ function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
   const why = followed ? `it reads \`${a.results.find((r) => d.body && readsOf(d.body).some((x) => x.tensor === r.root))?.root.name ?? first.root.name}\` only at its own point`
     : common.length > 0 ? `both read \`${common[0]?.tensor.name ?? ""}\`` : "both are small";
   return launchOf(a.axes, [...a.members, d], results, covered, [...a.joined, why], rules);
+}
+
+/** Whether definitions of these parts may share a launch. A large value of the backward pass made in the forward pass would only wait. */
+function mayMeet(a: ReturnType<Rules["phase"]>, b: ReturnType<Rules["phase"]>, size: number): boolean {
+  return a === b || (size <= large && a !== "update" && b !== "update");
 }
 
 /** Whether all results read what the launch overwrites only where they write. */
