@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { search } from "../../cli/tune/search.ts";
-import { prepareTraining } from "../../compiler/front/front.ts";
 import type { TrainingGraph } from "../../compiler/ir/graph.ts";
 import { compileGradients, compileTraining } from "../../compiler/pipeline.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
@@ -13,7 +12,7 @@ import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
 import { choosing, forgetFindings, readFindings, tunedPath, writeFindings } from "../../runtime/tuned.ts";
 import { noise } from "../compiler/noise.ts";
-import { written } from "../front/library.ts";
+import { trainingOf } from "../front/library.ts";
 
 const text = `
 network Two(image: [N, M, *S], classes: int) {
@@ -26,11 +25,7 @@ train for Two(classes = 4) {
   optimizer = sgd(lr = 0.1, momentum = 0.9)
 }`;
 
-function training(): TrainingGraph {
-  const made = prepareTraining(written(text), undefined, { channels: 1, set: {} }).training;
-  if (!made) throw new Error("the network does not compile");
-  return made;
-}
+const training = (): TrainingGraph => trainingOf(text);
 
 const feed = (session: Session): void => {
   for (const { name, slice } of session.plan.inputs) session.write(name, Float32Array.from(noise(slice.bytes / 4, 3), (v) => (name === "label" ? Number(v > 0) : v)));

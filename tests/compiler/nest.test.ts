@@ -1,15 +1,14 @@
 // Values that are wider than what they are made of, computed inside their readers: nothing of their size is stored, the results stay.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { prepareTraining } from "../../compiler/front/front.ts";
-import { sizeOf, type TrainingGraph } from "../../compiler/ir/graph.ts";
+import { sizeOf } from "../../compiler/ir/graph.ts";
 import { compileGradients, type Compiled } from "../../compiler/pipeline.ts";
 import type { Profile } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
 import { Fault } from "../../compiler/report/diagnostic.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
-import { written } from "../front/library.ts";
+import { trainingOf } from "../front/library.ts";
 import { noise } from "./noise.ts";
 
 /** An inverted bottleneck between convolutions: norm, four times as wide, GELU, back, plus the input. */
@@ -27,15 +26,9 @@ train for Wide(classes = 2) {
   optimizer = sgd(lr = 0.1, momentum = 0.9)
 }`;
 
-function trainingOf(width: number): TrainingGraph {
-  const { training, findings } = prepareTraining(written(text(width)), undefined, { channels: 1, set: {} });
-  if (!training) throw new Error(findings.map((f) => `${f.code} ${f.headline}`).join("; "));
-  return training;
-}
-
 /** The gradients compiled with a budget under which values are nested in the wanted way. */
 function nestedAs(wanted: "sums" | "all", width: number, profile: Profile): Compiled {
-  const training = trainingOf(width);
+  const training = trainingOf(text(width));
   const free = compileGradients(training, profile).plan;
   const kept = free.buffers.reduce((n, b) => n + (b.kept ? b.bytes : 0), 0);
   for (const share of [0.75, 0.6, 0.5, 0.4]) {
@@ -57,7 +50,7 @@ describe("nested values", () => {
     const width = 8;
     const widths = ({ kernels }: Compiled): readonly number[] =>
       kernels.flatMap((k) => k.results.map(({ root }) => (root.name.endsWith("_parts") ? 0 : sizeOf(root) / points)));
-    const plain = compileGradients(trainingOf(width), { ...leastProfile, maxBindings: 16 });
+    const plain = compileGradients(trainingOf(text(width)), { ...leastProfile, maxBindings: 16 });
     expect(Math.max(...widths(plain))).toBe(4 * width);
     const made = nestedAs("all", width, { ...leastProfile, maxBindings: 16, lanes: 64 });
     expect(Math.max(...widths(made))).toBeLessThanOrEqual(width);
@@ -89,7 +82,7 @@ describe("nested values", () => {
 
     for (const [nested, width, lanes] of [["sums", 6, 64], ["all", 8, 64], ["all", 6, 4096]] as const) {
       it(`give what stored ones give: ${nested}, width ${width}, ${lanes} lanes`, async () => {
-        const plain = await run(compileGradients(trainingOf(width), device.profile));
+        const plain = await run(compileGradients(trainingOf(text(width)), device.profile));
         const made = await run(nestedAs(nested, width, { ...device.profile, lanes }));
         for (const [name, values] of plain) {
           const size = Math.sqrt(values.reduce((n, v) => n + v * v, 0) / values.length);

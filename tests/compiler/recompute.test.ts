@@ -1,7 +1,6 @@
 // Computing values again to stay within a budget of memory: the results stay the same, and the memory is what was promised.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { prepareTraining } from "../../compiler/front/front.ts";
 import { sizeOf, type TrainingGraph } from "../../compiler/ir/graph.ts";
 import { choose } from "../../compiler/passes/keep.ts";
 import { compileTraining, type Compiled } from "../../compiler/pipeline.ts";
@@ -11,7 +10,7 @@ import { Player, type Value } from "../../compiler/plan/timeline.ts";
 import { Fault } from "../../compiler/report/diagnostic.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
-import { written } from "../front/library.ts";
+import { trainingOf } from "../front/library.ts";
 import { noise } from "./noise.ts";
 
 const mednext = `
@@ -51,12 +50,6 @@ train for Noisy(classes = 2) {
   loss = cross_entropy(logits, label)
   optimizer = sgd(lr = 0.1, momentum = 0.9)
 }`;
-
-function trainingOf(text: string, set: Readonly<Record<string, string>> = {}): TrainingGraph {
-  const { training, findings } = prepareTraining(written(text), undefined, { channels: 1, set });
-  if (!training) throw new Error(findings.map((f) => `${f.code} ${f.headline}`).join("; "));
-  return training;
-}
 
 const within = (text: string, budget: number, set: Readonly<Record<string, string>> = {}): Compiled =>
   compileTraining(trainingOf(text, set), leastProfile, budget);

@@ -1,7 +1,8 @@
 // Reads the repository's nets for tests, and texts that stand in no file.
 
 import { existsSync, readFileSync } from "node:fs";
-import { check, load, type Program, type Reader } from "../../compiler/front/front.ts";
+import { check, load, prepareTraining, type Program, type Reader } from "../../compiler/front/front.ts";
+import type { TrainingGraph } from "../../compiler/ir/graph.ts";
 import type { Diagnostic } from "../../compiler/report/diagnostic.ts";
 
 /** Files of the repository; `std:` is the standard library; `texts` come first. */
@@ -23,6 +24,13 @@ export function program(path: string, texts: Readonly<Record<string, string>> = 
 
 /** A program of one text. */
 export const written = (text: string): Program => program("a.net", { "a.net": text });
+
+/** The training step of a text's first run, on images of one channel. */
+export function trainingOf(text: string, set: Readonly<Record<string, string>> = {}): TrainingGraph {
+  const { training, findings } = prepareTraining(written(text), undefined, { channels: 1, set });
+  if (!training) throw new Error(findings.map((f) => `${f.code} ${f.headline}`).join("; "));
+  return training;
+}
 
 /** Everything found wrong with a text. */
 export function findingsIn(text: string): readonly Diagnostic[] {

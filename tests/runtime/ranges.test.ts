@@ -2,7 +2,6 @@
 
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { prepareTraining } from "../../compiler/front/front.ts";
 import { apply, index, int, makeAxis, read } from "../../compiler/ir/expr.ts";
 import { define, sizeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { compileDefinitions, compileTraining } from "../../compiler/pipeline.ts";
@@ -12,7 +11,7 @@ import { rangesOf } from "../../runtime/pace.ts";
 import { Session } from "../../runtime/session.ts";
 import { allCases } from "../compiler/cases.ts";
 import { noise } from "../compiler/noise.ts";
-import { written } from "../front/library.ts";
+import { trainingOf } from "../front/library.ts";
 
 const origin = { span: undefined, path: "test" };
 let device: Device;
@@ -93,7 +92,7 @@ describe("ranges of workgroups", () => {
   });
 
   it("give the bits of the whole in training, with updates in place and terms that land anywhere", async () => {
-    const { training } = prepareTraining(written(`
+    const training = trainingOf(`
 op shaken(x: [N, C, H, W], by: [N, M, H, W]) -> y: [N, C, H, W] {
   y[n, c, h, w] = x.zero.lerp[n, c, h + 3.0 * by[n, 0, h, w] + draw(h * W + w), w]
 }
@@ -108,8 +107,7 @@ train for Small(classes = 2) {
   loss = cross_entropy(logits, label)
   optimizer = sgd(lr = 0.1, momentum = 0.9)
   clip = 12
-}`), undefined, { channels: 1, set: {} });
-    if (!training) throw new Error("it did not compile");
+}`);
     const { plan } = compileTraining(training, { ...device.profile, ranges: true });
     expect(plan.steps.map(({ kind }) => kind)).toContain("clear");
     await expectSame(plan);
