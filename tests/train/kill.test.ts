@@ -68,7 +68,7 @@ it("loses at most what came after its last checkpoint", { timeout: 240_000 }, as
   expect(code).toBe(0);
   expect(bits(out, "latest")).toEqual(bits(whole, "latest"));
   expect(bits(out, "best")).toEqual(bits(whole, "best"));
-  const plain = (of: string): unknown => readLog(of).map((entry) => ({ ...entry, time: 0, seconds: 0 }));
+  const plain = (of: string): unknown => readLog(of).map((entry) => ({ ...entry, wait: 0, time: 0, seconds: 0 }));
   expect(plain(out)).toEqual(plain(whole));
   // What was half-written is gone.
   expect(readdirSync(out).filter((name) => name.includes(".tmp"))).toEqual([]);
