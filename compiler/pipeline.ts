@@ -108,15 +108,16 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
   const bindingsOf = (t: Tensor): number => Math.ceil(bytesOf(t) / bindingBytes(profile));
   const mustStore = everything ? reachable : new Set(stored.filter((t) => reachable.has(t)));
   const job = current.job();
+  const plain = fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" });
   const within = (nested: Nested): { readonly storage: Storage; readonly definitions: readonly Definition[]; readonly again: Again } => {
-    const fused = fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested });
+    const fused = nested === "none" ? plain : fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested });
     demandWhole(fused);
     for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
     const storage = storageOf(job, fused);
     const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
     if (nested === "none") return { storage, definitions, again: { ...again, nested } };
     // What nesting takes again counts like what clones do.
-    const least = flopsOfAll(fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" }));
+    const least = flopsOfAll(plain);
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
   };
   const { storage, definitions, again } = cheapest(within);

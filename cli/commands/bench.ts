@@ -9,8 +9,8 @@ import { edgeOf, feed, numbersOf } from "../bench/numbers.ts";
 import { comparison, peerRows, type PeerRow } from "../bench/peers.ts";
 import { ceilingLine, reportText, summaryText } from "../bench/report.ts";
 import { subjectOf } from "../bench/subject.ts";
+import { wishFlags, wishOf } from "../bench/wish.ts";
 import { command as define, exit, type Command } from "../command.ts";
-import { bytesAsked } from "../memory.ts";
 import { quietly } from "../terminal.ts";
 
 /** The command `bench`. */
@@ -18,14 +18,11 @@ export const command: Command = define({
   name: "bench",
   operands: { name: "FILE#Net", least: 1, most: 100 },
   flags: {
-    predict: { kind: "switch", text: "the network as it predicts, instead of the training step of its `train` run" },
-    input: { kind: "integers", least: 1, text: "shape of the input: N,C,D,H,W; a run brings its own" },
-    set: { kind: "pairs", text: "a parameter of the network or a setting of the run, e.g. --set classes=14" },
+    ...wishFlags,
     repeat: { kind: "integer", least: 1, text: "steps that are timed, 10 by default" },
     warmup: { kind: "integer", least: 0, text: "steps before them, 2 by default; the very first is told by itself" },
     top: { kind: "integer", least: 1, text: "launches in the table, the slowest first; 15 by default" },
     all: { kind: "switch", text: "every launch in the table" },
-    memory: { kind: "text", holds: "4GiB", text: "what the training step may take, as of `netc train`" },
     against: { kind: "text", holds: "DIR", text: "other frameworks, in turn on the same adapter; see docs/benchmarks.md" },
     json: { kind: "switch", text: "everything as JSON" },
     quiet: { kind: "switch", text: "say nothing but what is wrong, and the result", short: "q" },
@@ -40,7 +37,7 @@ export const command: Command = define({
   run: async ({ values, operands }, loud) => {
     const terminal = values.quiet ? quietly(loud) : loud;
     const adapter = values.adapter === undefined ? {} : { adapter: values.adapter };
-    const wish = { input: values.input, set: values.set, predict: values.predict, budget: values.memory === undefined ? Infinity : bytesAsked(values.memory) };
+    const wish = wishOf(values);
     const repeat = values.repeat ?? 10;
     const progress = terminal.progress();
     const stop = new AbortController();

@@ -5,8 +5,8 @@ import { openDevice } from "../../runtime/device.ts";
 import { Interrupt } from "../../runtime/train/interrupt.ts";
 import { forgetFindings, readFindings, tunedPath, writeFindings } from "../../runtime/tuned.ts";
 import { subjectsOf } from "../bench/subject.ts";
+import { wishFlags, wishOf } from "../bench/wish.ts";
 import { command as define, exit, type Command } from "../command.ts";
-import { bytesAsked } from "../memory.ts";
 import { quietly, table } from "../terminal.ts";
 import { search, type Found } from "../tune/search.ts";
 
@@ -19,10 +19,7 @@ export const command: Command = define({
   operands: { name: "FILE#Net", least: 0, most: 1 },
   flags: {
     minutes: { kind: "integer", least: 1, text: `how long to search, ${usual} by default; a round that has begun is ended` },
-    predict: { kind: "switch", text: "the network as it predicts, instead of the training step of its `train` run" },
-    input: { kind: "integers", least: 1, text: "shape of the input: N,C,D,H,W; a run brings its own" },
-    set: { kind: "pairs", text: "a parameter of the network or a setting of the run, e.g. --set classes=14" },
-    memory: { kind: "text", holds: "4GiB", text: "what the training step may take, as of `netc train`" },
+    ...wishFlags,
     forget: { kind: "switch", text: "forget all that was found for this adapter; takes no operand" },
     quiet: { kind: "switch", text: "say nothing but what is wrong, and the result", short: "q" },
     adapter: { kind: "choice", of: adapterChoices, text: "the device to tune for; by default the first that works" },
@@ -51,7 +48,7 @@ export const command: Command = define({
         terminal.print(`${device.name}\n${known.size} launches are tuned${known.size > 0 ? `, in ${path}` : ""}; \`netc tune FILE#Net\` tunes those of a step`);
         return exit.done;
       }
-      const wish = { input: values.input, set: values.set, predict: values.predict, budget: values.memory === undefined ? Infinity : bytesAsked(values.memory) };
+      const wish = wishOf(values);
       const subject = subjectsOf(operand, wish);
       const found = await search(device, { compile: (choose) => subject.compile({ ...device.profile, choose }), feed: subject.feed }, {
         until: performance.now() + (values.minutes ?? usual) * 60_000,

@@ -77,7 +77,9 @@ export async function search(device: Device, subject: Tunable, { until, tell, in
     (findings.has(key) && first.kernels.findIndex((k) => k.key === key) === i ? [{ key, name, path, count: first.counts.get(key) ?? 1 }] : []));
   const before = Math.min(total, again === undefined ? total : sum(again.times.values()));
   const after = last === undefined ? before : sum(last.times.values());
-  return { findings: after < before ? findings : new Map(), before, after, launches: after < before ? launches : [], rounds: round };
+  // Where the step as a whole gains nothing, all stays as it was.
+  if (after >= before) return { findings: new Map(), before, after: before, launches: [], rounds: round };
+  return { findings, before, after, launches, rounds: round };
 }
 
 interface Timed {

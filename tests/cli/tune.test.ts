@@ -94,17 +94,24 @@ describe("on a device", () => {
     }
   });
 
-  it("a search finds only what is offered, and ends in time", async () => {
+  it("a search times one place of the offer after the other, finds only what is offered, and ends when told", async () => {
     const offers = new Map<string, readonly string[]>();
+    const taken = new Set<number>();
+    let asked = 0;
     const made = training();
     const found = await search(device, {
       compile: (choose) => compileTraining(made, { ...device.profile, choose: (launch, offered) => {
         offers.set(launch, offered);
-        return choose(launch, offered);
+        const choice = choose(launch, offered);
+        if (choice !== undefined) taken.add(offered.indexOf(choice));
+        return choice;
       } }),
       feed,
-    }, { until: performance.now() + 1, tell: () => undefined, interrupted: () => false });
-    expect(found?.rounds).toBeGreaterThanOrEqual(1);
+    }, { until: Infinity, tell: () => undefined, interrupted: () => ++asked > 2 });
+    expect(found?.rounds).toBe(3);
+    expect([1, 2].every((place) => taken.has(place))).toBe(true);
+    expect(taken.has(-1)).toBe(false);
+    expect(found?.after).toBeLessThanOrEqual(found?.before ?? 0);
     for (const [launch, { choice, time, before }] of found?.findings ?? []) {
       expect(offers.get(launch)?.slice(1)).toContain(choice);
       expect(time).toBeLessThan(before);
