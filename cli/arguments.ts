@@ -10,7 +10,7 @@ export type Flag = { readonly text: string; readonly short?: string } & (
   | { readonly kind: "integer"; readonly least: number }
   | { readonly kind: "number" }
   /** `D,H,W` */
-  | { readonly kind: "integers"; readonly least: number }
+  | { readonly kind: "integers"; readonly least: number; readonly holds?: string }
   | { readonly kind: "choice"; readonly of: readonly string[] }
   /** `name=value`, as often as wanted; the last of a name counts. */
   | { readonly kind: "pairs" }
@@ -146,7 +146,7 @@ export function placeholder(flag: Flag): string {
     case "number":
       return "N";
     case "integers":
-      return "D,H,W";
+      return flag.holds ?? "D,H,W";
     case "choice":
       return flag.of.join("|");
     case "pairs":

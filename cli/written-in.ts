@@ -2,15 +2,15 @@
 
 import { readsOf } from "../compiler/ir/rewrite.ts";
 import type { Tensor } from "../compiler/ir/graph.ts";
-import type { Kernel } from "../compiler/kernels/kernel.ts";
+import type { Launch } from "../compiler/kernels/ranges.ts";
 import { provenance } from "../compiler/plan/assemble.ts";
 import type { Within } from "../runtime/train/culprit.ts";
 
 /** Definitions of the launch with a number, the first to be computed first; of others none are known. */
-export function writtenIn(kernels: readonly Kernel[]): (launch: number) => readonly Within[] {
-  const stored = new Set(kernels.flatMap((k) => k.results.map(({ root }) => root)));
+export function writtenIn(launches: readonly Pick<Launch, "kernels">[]): (launch: number) => readonly Within[] {
+  const stored = new Set(launches.flatMap((l) => l.kernels).flatMap((k) => k.results.map(({ root }) => root)));
   return (launch) => {
-    const results = kernels[launch]?.results ?? [];
+    const results = (launches[launch]?.kernels ?? []).flatMap((k) => k.results);
     const inner = new Set<Tensor>();
     const visit = (tensor: Tensor): void => {
       for (const { tensor: read } of tensor.body === undefined ? [] : readsOf(tensor.body)) {

@@ -14,17 +14,20 @@ import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
 import type { Nested } from "./kernels/nest.ts";
-import type { Definition, Group, Kernel, Lanes } from "./kernels/kernel.ts";
+import type { Definition, Kernel, Lanes } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
-import { Twins } from "./kernels/twins.ts";
+import type { Launch } from "./kernels/ranges.ts";
+import { Twins, type Made } from "./kernels/twins.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
 import { scatterSums } from "./kernels/strategies/scatter.ts";
 import { demandWhole } from "./kernels/whole.ts";
 import { assemble } from "./plan/assemble.ts";
+import { alone, beside } from "./plan/beside.ts";
+import { staysOf } from "./plan/lives.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
 import { phasesOf } from "./plan/phases.ts";
 import { bytesOf, inOrder, storageOf, type Storage } from "./plan/storage.ts";
-import { diagnostic, Fault } from "./report/diagnostic.ts";
+import { diagnostic, Fault, invariant } from "./report/diagnostic.ts";
 
 /** What is computed more than once: by clones, and inside the readers of what is not stored. */
 export interface Again extends Cloned {
@@ -37,7 +40,12 @@ export interface Compiled {
   readonly grad: readonly Tensor[];
   readonly solved: readonly Tensor[];
   readonly kernels: readonly Kernel[];
+  /** The kernels by launch, each with its program. */
+  readonly launches: readonly Launch[];
+  /** The programs of the launches. */
   readonly loops: readonly Loops[];
+  /** Values that are written where another one lies, and that other one. */
+  readonly over: ReadonlyMap<Tensor, Tensor>;
   readonly plan: Plan;
   /** What is computed more than once to stay within a budget of memory. */
   readonly again: Again;
@@ -80,8 +88,8 @@ const bindingElements = (profile: Profile): number => bindingBytes(profile) / 4;
 /** With fewer lanes an adapter is no card. */
 const card = 4096;
 
-function lanesOf({ lanes, maxInvocations, maxShared }: Profile): Lanes {
-  return { wanted: lanes, team: lanes < card ? undefined : { size: maxInvocations, bytes: maxShared } };
+function lanesOf({ lanes, maxInvocations, maxShared, subgroup }: Profile): Lanes {
+  return { wanted: lanes, mates: subgroup, team: lanes < card ? undefined : { size: maxInvocations, bytes: maxShared } };
 }
 
 function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false, everything = false } = {}): Compiled {
@@ -109,38 +117,64 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
   const mustStore = everything ? reachable : new Set(stored.filter((t) => reachable.has(t)));
   const job = current.job();
   const plain = fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" });
-  const within = (nested: Nested): { readonly storage: Storage; readonly definitions: readonly Definition[]; readonly again: Again } => {
+  const within = (nested: Nested, room: number): { readonly storage: Storage; readonly definitions: readonly Definition[]; readonly again: Again } => {
     const fused = nested === "none" ? plain : fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested });
     demandWhole(fused);
     for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
     const storage = storageOf(job, fused);
-    const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, budget);
+    const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, room);
     if (nested === "none") return { storage, definitions, again: { ...again, nested } };
     // What nesting takes again counts like what clones do.
     const least = flopsOfAll(plain);
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
   };
-  const { storage, definitions, again } = cheapest(within);
-  const phases = phasesOf(job, definitions);
   const twins = new Twins(lanes, profile.choose);
-  const finish = (groups: readonly Group[]): Compiled => {
-    const made = groups.map((g) => twins.of(g));
-    const [kernels, loops] = [made.map((m) => m.kernel), made.map((m) => m.loops)];
-    const plan = assemble(job, made, storage, phases, profile);
-    return { grad: ordered(draft.roots()), solved, kernels, loops, plan, again };
+  /** What a plan that leaves `room` for its values may look like; the fewer launches, the more memory. */
+  const planned = (room: number): { readonly ways: readonly (() => Compiled)[]; readonly least: () => Compiled } => {
+    const { storage, definitions, again } = cheapest((nested) => within(nested, room));
+    const phases = phasesOf(job, definitions);
+    const put = (launches: readonly Launch[]): Compiled => {
+      const stays = staysOf(launches, storage);
+      const plan = assemble(job, launches, stays, storage, phases, profile);
+      return { grad: ordered(draft.roots()), solved, kernels: launches.flatMap((l) => l.kernels), launches, loops: launches.map((l) => l.loops), over: stays.over, plan, again };
+    };
+    const around = { storage, phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, masked: lanes.team === undefined };
+    const ways = [Infinity, smallValue].flatMap((largest) => {
+      let known: readonly Made[] | undefined;
+      const made = (): readonly Made[] => known ??= join(definitions, {
+        ...storage, phase: around.phase, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, largest,
+      }).map((g) => twins.of(g));
+      return [...(profile.apart || largest < Infinity ? [] : [() => put(beside(made(), around))]), () => put(alone(made()))];
+    });
+    return { ways, least: () => put(alone(apart(definitions).map((g) => twins.of(g)))) };
   };
-  const joined = (largest: number): Compiled => finish(join(definitions, {
-    ...storage, phase: (t) => phases.get(t), isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, largest,
-  }));
-  // What shares a launch lives at the same time; a tight budget may have room for small values only, or for none.
-  const made = joined(Infinity);
-  if (made.plan.bytes <= budget) return made;
-  const smaller = joined(smallValue);
-  return smaller.plan.bytes <= budget ? smaller : finish(apart(definitions));
+  // What shares a launch lives at the same time. A tight budget may have room for that where other values leave some, for small values only, or for none.
+  let least: (() => Compiled) | undefined;
+  for (let [room, tries] = [budget, 0]; tries < mostTries; tries++) {
+    let plans: ReturnType<typeof planned>;
+    try {
+      plans = planned(room);
+    } catch (cause) {
+      if (least && cause instanceof Fault) break;
+      throw cause;
+    }
+    least ??= plans.least;
+    let missing = Infinity;
+    for (const way of plans.ways) {
+      const made = way();
+      if (made.plan.bytes <= budget) return made;
+      missing = Math.min(missing, made.plan.bytes - budget);
+    }
+    room -= missing;
+  }
+  invariant(least, () => `${job.name} has no plan`);
+  return least();
 }
 
 /** Elements of a value that hardly counts. */
 const smallValue = 1 << 14;
+/** How often less room is planned with, so that launches can be joined. */
+const mostTries = 3;
 
 /** Of the ways to stay within a budget the one with the least work. Without a need, nothing is computed more than once. */
 function cheapest<T extends { readonly again: Again }>(within: (nested: Nested) => T): T {

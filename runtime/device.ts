@@ -7,6 +7,7 @@ import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type
 import { dozing } from "./dozing.ts";
 import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
 import { Pipelines } from "./pipelines.ts";
+import { subgroupSize } from "./subgroups.ts";
 import { choosing, readFindings, tunedPath, type Findings } from "./tuned.ts";
 
 export interface DeviceOptions {
@@ -60,7 +61,9 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new Fault(deviceError(messageOf(cause), `when \`${found.name}\` was opened`, undefined));
   }
-  return new Device(found, gpu, attempts, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
+  // On a card what all of a subgroup load at one place is loaded once anyway.
+  const subgroup = found.kind === "gpu" ? undefined : await subgroupSize(gpu, found.adapter.info);
+  return new Device(found, gpu, attempts, subgroup, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
 }
 
 /** An open device. Errors of the GPU surface from its methods as faults with a finding. */
@@ -75,7 +78,7 @@ export class Device {
   #uncaptured: string[] = [];
   #closed = false;
 
-  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[], findings: Findings) {
+  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[], subgroup: number | undefined, findings: Findings) {
     this.kind = found.kind;
     this.name = found.name;
     this.gpu = gpu;
@@ -91,6 +94,7 @@ export class Device {
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
       ranges: found.kind === "gpu",
       opaque: found.kind !== "gpu",
+      subgroup,
       lanes: found.kind === "gpu" ? 32768 : 128,
       choose: choosing(findings),
     };

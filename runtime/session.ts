@@ -29,6 +29,8 @@ export interface Doing {
 
 /** Pieces of dispatches in a submit at most: a lost device is told to this many. */
 const perSubmit = 64;
+/** Runs under way at most: the device goes on with the second while the processor hears that the first is done. */
+const ahead = 2;
 /** Desktops end what takes some seconds, and stutter from a fifth of a second on; times vary, so half of that. */
 const longest = 100;
 
@@ -49,8 +51,10 @@ export class Session {
   readonly #weights: ReadonlyMap<string, Kept>;
   readonly #states: ReadonlyMap<string, Kept>;
   #uniformsChanged = true;
-  #lastRun: Promise<void> = Promise.resolve();
-  #unfinished: Provenance | undefined;
+  /** Runs under way, the oldest first. */
+  readonly #runs: Promise<unknown>[] = [];
+  /** Where the submits that are not done come from, the oldest first. */
+  readonly #unfinished: (Provenance | undefined)[] = [];
 
   private constructor(device: Device, plan: Plan, buffers: readonly GPUBuffer[], uniforms: GPUBuffer, steps: readonly Prepared[], pace: Pace) {
     this.device = device;
@@ -131,28 +135,32 @@ export class Session {
     this.#uniformsChanged = true;
   }
 
-  /** Queues the steps. Returns when they are accepted and the run before is done; `read` or `device.idle()` waits for the results. */
+  /**
+   * Queues the steps. Returns when they are accepted and the run before the last is done; `read` or `device.idle()` waits for the
+   * results. Who reads without waiting gets what was there before this run.
+   */
   async run({ update = true }: Doing = {}): Promise<void> {
     const all = update ? this.#steps : this.#withoutUpdate;
     const doing = `while \`${this.plan.name}\` ran`;
-    await this.#lastRun;
-    this.device.throwIfLost(doing, this.#unfinished ?? firstOrigin(all));
-    if (all.some((prepared) => this.#pace.wants(prepared))) return this.#runTimed(all, doing);
-    const parts: { readonly commands: GPUCommandBuffer; readonly origin: Provenance | undefined }[] = [];
+    await this.#downloads.queued();
+    if (this.#runs.length >= ahead) await this.#runs.shift();
+    this.device.throwIfLost(doing, this.#unfinished[0] ?? firstOrigin(all));
+    if (all.some((prepared) => this.#pace.wants(prepared))) {
+      await Promise.all(this.#runs);
+      return this.#runTimed(all, doing);
+    }
     const done: Promise<void>[] = [];
     await this.device.guarded(doing, () => {
       this.#sendUniforms();
-      for (const steps of this.#pace.submits(all, perSubmit)) {
-        parts.push({ commands: record(this.device, steps, this.plan.name), origin: firstOrigin(steps) });
-      }
-      this.#unfinished = parts[0]?.origin;
-      parts.forEach(({ commands }, i) => {
+      const parts = this.#pace.submits(all, perSubmit).map((steps) => ({ commands: record(this.device, steps, this.plan.name), origin: firstOrigin(steps) }));
+      for (const { commands, origin } of parts) {
         this.device.gpu.queue.submit([commands]);
+        this.#unfinished.push(origin);
         const finished = this.device.gpu.queue.onSubmittedWorkDone();
-        done.push(finished.then(() => { this.#unfinished = parts[i + 1]?.origin; }, () => undefined));
-      });
-    }, () => this.#unfinished);
-    this.#lastRun = dozing(Promise.all(done)).then(() => undefined);
+        done.push(finished.then(() => void this.#unfinished.shift(), () => undefined));
+      }
+    }, () => this.#unfinished[0]);
+    this.#runs.push(dozing(Promise.all(done)));
   }
 
   /** Runs the steps one by one and takes note of how long each takes, so that from the next run on as few submits as may be are made. */
@@ -178,7 +186,7 @@ export class Session {
   /** Several outputs in one transfer. */
   async readMany(names: readonly string[]): Promise<ReadonlyMap<string, Float32Array<ArrayBuffer>>> {
     const stretches = names.map((name) => this.#stretch(find("output", this.#outputs, name).slice));
-    const values = await this.#downloads.read(stretches, `while outputs of \`${this.plan.name}\` were read`, () => this.#unfinished);
+    const values = await this.#downloads.read(stretches, `while outputs of \`${this.plan.name}\` were read`, () => this.#unfinished[0]);
     return new Map(names.map((name, i) => [name, values[i] ?? new Float32Array(0)]));
   }
 
@@ -211,7 +219,7 @@ export class Session {
 
   /** Runs once, launch by launch, and shows what each has made, until `found` answers true. */
   async runWatched(found: (made: Made) => boolean): Promise<void> {
-    await this.#lastRun;
+    await Promise.all(this.#runs);
     this.#sendUniforms();
     await watchDispatches({ device: this.device, plan: this.plan, buffers: this.#buffers, steps: this.#pace.pieces(this.#steps), downloads: this.#downloads }, found);
   }
@@ -247,7 +255,7 @@ export class Session {
 
   async #get(kind: string, ports: ReadonlyMap<string, Port>, name: string): Promise<Float32Array<ArrayBuffer>> {
     const port = find(kind, ports, name);
-    const [values] = await this.#downloads.read([this.#stretch(port.slice)], `while ${kind} \`${name}\` was read`, () => this.#unfinished);
+    const [values] = await this.#downloads.read([this.#stretch(port.slice)], `while ${kind} \`${name}\` was read`, () => this.#unfinished[0]);
     return fromMemory(port, values ?? new Float32Array(0));
   }
 

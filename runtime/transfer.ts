@@ -1,5 +1,6 @@
 // Moves values between the host and buffers of a device, in pieces, so that huge tensors need no huge staging.
 
+import { invariant } from "../compiler/report/diagnostic.ts";
 import type { Provenance, Slice } from "../compiler/plan/plan.ts";
 import type { Device } from "./device.ts";
 
@@ -33,53 +34,79 @@ export function upload(device: Device, to: Stretch, values: Float32Array): void 
   }
 }
 
-/** Reads stretches back through one staging buffer, one request at a time. */
+/** While the values of one request come back, those of the next are copied. */
+const atOnce = 2;
+
+/** Reads stretches back through a ring of staging buffers. */
 export class Downloads {
   readonly #device: Device;
-  #staging: GPUBuffer | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #ring: readonly Staging[];
+  #turn = 0;
+  #queued: Promise<unknown> = Promise.resolve();
 
   constructor(device: Device) {
     this.#device = device;
+    this.#ring = Array.from({ length: atOnce }, () => ({ buffer: undefined, free: Promise.resolve() }));
   }
 
   /** The values of the stretches as they are when all that is queued has run. `origin` is what a lost device is blamed on. */
   read(from: readonly Stretch[], doing: string, origin: () => Provenance | undefined): Promise<Float32Array<ArrayBuffer>[]> {
-    const turn = this.#turn.then(() => this.#read(from, doing, origin));
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    const staging = this.#ring[this.#turn++ % atOnce];
+    invariant(staging !== undefined, () => "a ring without staging buffers");
+    const begun = Promise.all([this.#queued, staging.free]).then(() => this.#begin(from, staging, doing, origin));
+    const values = begun.then((one) => one.values);
+    this.#queued = begun.catch(() => undefined);
+    staging.free = values.catch(() => undefined);
+    return values;
   }
 
-  async #read(from: readonly Stretch[], doing: string, origin: () => Provenance | undefined): Promise<Float32Array<ArrayBuffer>[]> {
+  /** When every request so far stands in the device's queue: what is queued from then on does not change what they find. */
+  async queued(): Promise<void> {
+    await this.#queued;
+  }
+
+  /** Queues the copies, and waits for all but the last batch of them. */
+  async #begin(from: readonly Stretch[], staging: Staging, doing: string, origin: () => Provenance | undefined): Promise<{ readonly values: Promise<Float32Array<ArrayBuffer>[]> }> {
     const results = from.map(({ bytes }) => new Float32Array(bytes / 4));
+    let collected = Promise.resolve();
     for (const batch of batches(from)) {
-      const staging = this.#room(Math.max(...batch.map(({ at, part }) => at + part.bytes)));
+      await collected;
+      const buffer = this.#room(staging, Math.max(...batch.map(({ at, part }) => at + part.bytes)));
       await this.#device.guarded(doing, () => {
         const encoder = this.#device.gpu.createCommandEncoder({ label: "download" });
-        for (const { at, part } of batch) encoder.copyBufferToBuffer(part.buffer, part.offset, staging, at, part.bytes);
+        for (const { at, part } of batch) encoder.copyBufferToBuffer(part.buffer, part.offset, buffer, at, part.bytes);
         this.#device.gpu.queue.submit([encoder.finish()]);
       }, origin);
-      await this.#device.awaited(staging.mapAsync(mapForReading), doing, origin);
-      const mapped = new Float32Array(staging.getMappedRange());
-      for (const { at, part, result, into } of batch) results[result]?.set(mapped.subarray(at / 4, (at + part.bytes) / 4), into);
-      staging.unmap();
+      collected = this.#device.awaited(buffer.mapAsync(mapForReading), doing, origin).then(() => {
+        const mapped = new Float32Array(buffer.getMappedRange());
+        for (const { at, part, result, into } of batch) results[result]?.set(mapped.subarray(at / 4, (at + part.bytes) / 4), into);
+        buffer.unmap();
+      });
     }
-    return results;
+    return { values: collected.then(() => results) };
   }
 
-  #room(bytes: number): GPUBuffer {
-    if (this.#staging !== undefined && this.#staging.size >= bytes) return this.#staging;
-    this.#staging?.destroy();
+  #room(staging: Staging, bytes: number): GPUBuffer {
+    if (staging.buffer !== undefined && staging.buffer.size >= bytes) return staging.buffer;
+    staging.buffer?.destroy();
     // Grows by doubling, so that a slow sequence of larger outputs does not allocate each time.
     const size = Math.min(piece, Math.max(4096, 2 ** Math.ceil(Math.log2(bytes))));
-    this.#staging = this.#device.gpu.createBuffer({ label: "staging", size, usage: usage.mapRead | usage.copyTarget });
-    return this.#staging;
+    staging.buffer = this.#device.gpu.createBuffer({ label: "staging", size, usage: usage.mapRead | usage.copyTarget });
+    return staging.buffer;
   }
 
   destroy(): void {
-    this.#staging?.destroy();
-    this.#staging = undefined;
+    for (const staging of this.#ring) {
+      staging.buffer?.destroy();
+      staging.buffer = undefined;
+    }
   }
+}
+
+/** A buffer that the processor can read, and when nobody needs what is in it any more. */
+interface Staging {
+  buffer: GPUBuffer | undefined;
+  free: Promise<unknown>;
 }
 
 /** A part of the `result`th stretch: where it goes in the staging buffer and, in values, in the result. */

@@ -7,6 +7,7 @@ import type { Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
 import type { DispatchTime } from "../../runtime/timing.ts";
 import { parametersOf } from "../compile.ts";
+import { forgetMost, resident, type Resident } from "./resident.ts";
 import type { Subject } from "./subject.ts";
 
 export interface Measuring {
@@ -41,6 +42,8 @@ export interface Report {
   readonly dispatches: number;
   readonly pipelines: number;
   readonly bytes: number;
+  /** The whole process: once it was timed, and at most since planning began. */
+  readonly resident: Resident;
   readonly planned: number;
   /** A session with nothing compiled before, and one whose kernels the process has. */
   readonly cold: number;
@@ -61,6 +64,7 @@ const profiles = 3;
 /** Times a subject on a device. Undefined when interrupted before there was a step to tell of. */
 export async function measure(device: Device, subject: Subject, how: Measuring): Promise<Report | undefined> {
   const { plan } = subject;
+  forgetMost();
   const onCompiled = (done: number, of: number): void => how.tell(`${subject.name}: compiling kernels, ${done} of ${of}`, done / of);
   const [first, cold] = await timed(() => Session.create(device, plan, { onCompiled }));
   first.destroy();
@@ -74,11 +78,12 @@ export async function measure(device: Device, subject: Subject, how: Measuring):
     const kept = steps.slice(Math.min(how.warmup, steps.length - 1));
     if (kept.length === 0) return undefined;
     const kernels = await profile(session, subject.name, how);
+    const { now, most } = resident();
     const times = kept.map((s) => s.time).sort((a, b) => a - b);
     return {
       name: subject.name, network: subject.network, inputs: plan.inputs.map(({ name, shape }) => ({ name, shape })),
       parameters: parametersOf(plan), dispatches: plan.steps.filter((s) => s.kind === "dispatch").length,
-      pipelines: plan.shaders.length, bytes: plan.bytes,
+      pipelines: plan.shaders.length, bytes: plan.bytes, resident: { now, most: Math.max(subject.most, most) },
       planned: subject.planned, cold, warm, first: steps[0]?.time ?? NaN,
       step: { min: times[0] ?? NaN, median: median(times), max: times.at(-1) ?? NaN, count: times.length },
       processor: median(kept.map((s) => s.processor)), losses: steps.flatMap((s) => s.loss ?? []).slice(0, 5),

@@ -1,30 +1,35 @@
 // Other frameworks' steps beside ours: runs the scripts of a folder that the user names, one after another.
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
-import { embeddedDriver } from "../../runtime/adapters/embedded.ts";
-import type { AdapterKind } from "../../runtime/adapters/find.ts";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { adapterVariables } from "../../runtime/adapters/find.ts";
+import type { Device } from "../../runtime/device.ts";
 import { bytesText } from "../../runtime/faults.ts";
 import { table } from "../terminal.ts";
 import type { Report } from "./measure.ts";
 import { edgeOf } from "./numbers.ts";
 import { ms } from "./report.ts";
 
-/** A script and what it is called with behind the network's name. */
+/** A script and what it is called with behind the network's name; one for Python ends in `.py`. */
 interface Script {
   readonly file: string;
   readonly args: readonly string[];
-  /** The variable that names the Python to use. */
-  readonly python?: string;
+  /** A script that first writes the file that this one is given last, and the variables that it wants for that. */
+  readonly maker?: { readonly file: string; readonly env: Readonly<Record<string, string>> };
 }
 
 const scripts: readonly Script[] = [
   { file: "jaxjs.mjs", args: ["webgpu"] },
   { file: "tfjs.mjs", args: ["webgpu", "split"] },
   { file: "ort.mjs", args: ["webgpu"] },
-  { file: "torch_cpu.py", args: ["2"], python: "TORCH_PYTHON" },
+  { file: "tiny_wgsl.mjs", args: [], maker: { file: "tiny.py", env: { DEV: "NULL:WGSL" } } },
+  { file: "torch_cpu.py", args: ["2"] },
 ];
+
+/** The variable that names the Python for scripts. */
+const pythonName = "TORCH_PYTHON";
 
 /** One line that a script prints. Times in milliseconds. */
 export interface PeerResult {
@@ -47,7 +52,7 @@ type Outcome = { readonly result: PeerResult } | { readonly missing: string };
 export type PeerRow = { readonly file: string; readonly net: string } & Outcome;
 
 export interface Round {
-  readonly kind: AdapterKind;
+  readonly device: Pick<Device, "kind" | "name">;
   readonly repeat: number;
   readonly tell: (text: string) => void;
   /** Ends the script that is running, and the round. */
@@ -58,8 +63,8 @@ export interface Round {
 const patience = 900_000;
 
 /** Runs every script for the network that a report is about. */
-export async function peerRows(folder: string, report: Report, { kind, repeat, tell, stop }: Round): Promise<readonly PeerRow[]> {
-  const env = { ...process.env, ...adapterVariables(kind), PEER_EDGE: String(edgeOf(report)), PEER_REPS: String(repeat) };
+export async function peerRows(folder: string, report: Report, { device, repeat, tell, stop }: Round): Promise<readonly PeerRow[]> {
+  const env = { ...process.env, ...adapterVariables(device), PEER_EDGE: String(edgeOf(report)), PEER_REPS: String(repeat) };
   const rows: PeerRow[] = [];
   for (const script of scripts) {
     if (stop.aborted) break;
@@ -69,21 +74,27 @@ export async function peerRows(folder: string, report: Report, { kind, repeat, t
   return rows;
 }
 
-/** What leads the scripts' own Dawn to the adapter that we use. */
-function adapterVariables(kind: AdapterKind): Readonly<Record<string, string>> {
-  if (kind === "system") return { DAWN_OPTIONS: "adapter=llvmpipe" };
-  const driver = kind === "embedded" ? embeddedDriver() : "";
-  if (typeof driver === "string") return {};
-  const { LD_LIBRARY_PATH: before = "" } = process.env;
-  const path = [dirname(driver.loader), ...(before === "" ? [] : [before])].join(":");
-  return { VK_DRIVER_FILES: driver.manifest, VK_ICD_FILENAMES: driver.manifest, LD_LIBRARY_PATH: path };
+async function run(folder: string, net: string, { file, args, maker }: Script, env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<Outcome> {
+  if (maker === undefined) return called(folder, file, [net, ...args], env, stop);
+  if (!existsSync(join(folder, file))) return absent;
+  const own = mkdtempSync(join(tmpdir(), "netc-peer-"));
+  try {
+    const made = join(own, `${net}.json`);
+    const outcome = await called(folder, maker.file, [net, made], { ...env, ...maker.env }, stop);
+    return existsSync(made) ? await called(folder, file, [net, ...args, made], env, stop) : outcome;
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
 }
 
-async function run(folder: string, net: string, { file, args, python }: Script, env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<Outcome> {
-  if (!existsSync(join(folder, file))) return { missing: "the folder does not have it" };
-  const program = python === undefined ? process.execPath : env[python];
-  if (program === undefined || program === "") return { missing: `${python ?? ""} is not set; it names a Python that has the framework` };
-  const { said, errors, code } = await output(program, [file, net, ...args], folder, env, stop);
+const absent: Outcome = { missing: "the folder does not have it" };
+
+/** Calls one script. */
+async function called(folder: string, file: string, args: readonly string[], env: NodeJS.ProcessEnv, stop: AbortSignal): Promise<Outcome> {
+  if (!existsSync(join(folder, file))) return absent;
+  const program = file.endsWith(".py") ? env[pythonName] : process.execPath;
+  if (program === undefined || program === "") return { missing: `${pythonName} is not set; it names a Python that has the framework` };
+  const { said, errors, code } = await output(program, [file, ...args], folder, env, stop);
   const line = said.split("\n").find((text) => text.startsWith("{"));
   const result = line === undefined ? undefined : asResult(line);
   return result === undefined ? { missing: reason(errors, code, folder) } : { result };
@@ -119,8 +130,10 @@ function asResult(line: string): PeerResult | undefined {
 
 /** The most telling line of what a script said before it ended. */
 function reason(errors: string, code: number | string, folder: string): string {
-  const [, lacks] = /(?:Cannot find (?:package|module)|No module named) '([^']+)'/.exec(errors) ?? [];
-  if (lacks !== undefined) return `\`${lacks}\` is not installed; \`npm install\` in ${folder} brings what is needed`;
+  const [, packaged] = /Cannot find (?:package|module) '([^']+)'/.exec(errors) ?? [];
+  if (packaged !== undefined) return `\`${packaged}\` is not installed; \`npm install\` in ${folder} brings what is needed`;
+  const [, lacks] = /No module named '([^']+)'/.exec(errors) ?? [];
+  if (lacks !== undefined) return `the Python in ${pythonName} has no \`${lacks}\``;
   if (code === "SIGTERM") return `stopped after ${patience / 60_000} minutes`;
   const lines = errors.split("\n").map((l) => l.trim());
   return lines.find((l) => /^(\w*Error|\w+Exception)\b.*:/.test(l)) ?? (lines.find((l) => l !== "") || `it printed no result (${code})`);

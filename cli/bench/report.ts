@@ -22,7 +22,7 @@ export function reportText(report: Report, ceiling: Ceiling, top: number): strin
   rows.push(
     ["processor", `${ms(report.processor)} a step`],
     ["launches", `${report.dispatches}, of ${report.pipelines} kernels`],
-    ["memory", `${bytesText(report.bytes)} in buffers`],
+    ["memory", `${bytesText(report.bytes)} in buffers; the process takes ${bytesText(report.resident.now)}, ${bytesText(report.resident.most)} at most`],
     ["compiling", `plan ${ms(report.planned)}, kernels ${ms(report.cold)} cold, ${ms(report.warm)} warm`],
     ["parameters", report.parameters.toLocaleString("en")],
     ...(report.losses.length > 0 ? [["losses", report.losses.slice(0, 3).map((l) => l.toPrecision(6)).join(", ")]] : []),
@@ -41,7 +41,7 @@ const total = (kernels: readonly KernelRow[], of: "bytes" | "flops"): number => 
 
 /** What the device can do at most. */
 export function ceilingLine({ bytes, flops }: Ceiling): string {
-  return `ceiling: copies ${decimal(bytes)}B/s, multiplies and adds ${decimal(flops)}flop/s (measured)`;
+  return `ceiling: moves ${decimal(bytes)}B/s, multiplies and adds ${decimal(flops)}flop/s (measured)`;
 }
 
 function kernelTable(kernels: readonly KernelRow[], ceiling: Ceiling, top: number): string {
@@ -56,16 +56,24 @@ function kernelTable(kernels: readonly KernelRow[], ceiling: Ceiling, top: numbe
   return `${table([["ms", "share", "phase", "moved", "work", "rate", "", "of ceiling", "kernel", "of"], ...rows].map((r) => ["", ...r]), [1, 2, 4, 5, 6, 7, 8])}${note}`;
 }
 
-/** One line per subject. */
+/** One line per subject; `of linear` is a voxel's share of the step, in shares of that where the subject is first timed. */
 export function summaryText(reports: readonly Report[]): string {
   return table([
-    ["", "step", "fastest", "forward", "backward", "update", "launches", "kernels", "memory", "cold", "warm"],
-    ...reports.map((r) => [
-      r.name, ms(r.step.median), ms(r.step.min), ...(["forward", "backward", "update"] as const).map((p) => (r.phases ? ms(r.phases[p]) : "")),
-      String(r.dispatches), String(r.pipelines), bytesText(r.bytes), ms(r.cold), ms(r.warm),
-    ]),
-  ], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    ["", "patch", "step", "fastest", "of linear", "forward", "backward", "update", "launches", "kernels", "buffers", "process", "at most", "cold", "warm"],
+    ...reports.map((r) => {
+      const first = reports.find(({ name }) => name === r.name) ?? r;
+      return [
+        r.name, patchOf(r).join(" x "), ms(r.step.median), ms(r.step.min), first === r ? "" : (perVoxel(r) / perVoxel(first)).toFixed(2),
+        ...(["forward", "backward", "update"] as const).map((p) => (r.phases ? ms(r.phases[p]) : "")),
+        String(r.dispatches), String(r.pipelines), bytesText(r.bytes), bytesText(r.resident.now), bytesText(r.resident.most), ms(r.cold), ms(r.warm),
+      ];
+    }),
+  ], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
 }
+
+const patchOf = ({ inputs }: Report): readonly number[] => inputs[0]?.shape.slice(2) ?? [];
+
+const perVoxel = (report: Report): number => report.step.median / patchOf(report).reduce((n, extent) => n * extent, report.inputs[0]?.shape[0] ?? 1);
 
 /** `1.23 s`, `45.6 ms`: three digits. */
 export function ms(milliseconds: number): string {

@@ -9,6 +9,7 @@ import { dialsAt, setDials } from "../../runtime/train/loop.ts";
 import { UsageError } from "../arguments.ts";
 import { inferenceRun, trainingRun } from "../compile.ts";
 import { graphFor, openTarget, runsOf, type Target } from "../target.ts";
+import { forgetMost, resident } from "./resident.ts";
 
 /** What may be said about a step besides its file. */
 export interface Wish {
@@ -29,6 +30,8 @@ export interface Subject {
   readonly again: Compiled["again"];
   /** From the text to the plan, in milliseconds. */
   readonly planned: number;
+  /** Bytes that the process took at most meanwhile. */
+  readonly most: number;
   /** Gives inputs and dials values that a training could have. */
   readonly feed: (session: Session) => void;
   /** Queues a whole step: as many runs as its batch has parts. */
@@ -37,11 +40,12 @@ export interface Subject {
 
 /** Plans one `FILE#Net` or `FILE#run` for a device. */
 export function subjectOf(text: string, wish: Wish, { profile }: Device): Subject {
+  forgetMost();
   const started = performance.now();
   const { name, network, compile: planned, feed, parts, dials } = subjectsOf(text, wish);
   const { plan, again } = planned(profile);
   return {
-    name, network, plan, again, planned: performance.now() - started, feed,
+    name, network, plan, again, planned: performance.now() - started, most: resident().most, feed,
     step: async (session) => {
       for (let part = 0; part < parts; part++) {
         setDials(session, { ...dials, "gradient/part": part });

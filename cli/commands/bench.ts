@@ -8,8 +8,9 @@ import { measure, type Report } from "../bench/measure.ts";
 import { edgeOf, feed, numbersOf } from "../bench/numbers.ts";
 import { comparison, peerRows, type PeerRow } from "../bench/peers.ts";
 import { ceilingLine, reportText, summaryText } from "../bench/report.ts";
-import { subjectOf } from "../bench/subject.ts";
+import { subjectOf, type Wish } from "../bench/subject.ts";
 import { wishFlags, wishOf } from "../bench/wish.ts";
+import { UsageError } from "../arguments.ts";
 import { command as define, exit, type Command } from "../command.ts";
 import { quietly } from "../terminal.ts";
 
@@ -19,6 +20,7 @@ export const command: Command = define({
   operands: { name: "FILE#Net", least: 1, most: 100 },
   flags: {
     ...wishFlags,
+    edges: { kind: "integers", least: 1, holds: "N,N,…", text: "in turn with patches of these edges, in place of `--input`'s" },
     repeat: { kind: "integer", least: 1, text: "steps that are timed, 10 by default" },
     warmup: { kind: "integer", least: 0, text: "steps before them, 2 by default; the very first is told by itself" },
     top: { kind: "integer", least: 1, text: "launches in the table, the slowest first; 15 by default" },
@@ -37,7 +39,7 @@ export const command: Command = define({
   run: async ({ values, operands }, loud) => {
     const terminal = values.quiet ? quietly(loud) : loud;
     const adapter = values.adapter === undefined ? {} : { adapter: values.adapter };
-    const wish = wishOf(values);
+    const wishes = wishesOf(wishOf(values), values.edges);
     const repeat = values.repeat ?? 10;
     const progress = terminal.progress();
     const stop = new AbortController();
@@ -52,7 +54,7 @@ export const command: Command = define({
     let ceiling: Ceiling | undefined;
     let device: Device | undefined;
     try {
-      for (const operand of operands) {
+      for (const { operand, wish } of operands.flatMap((one) => wishes.map((each) => ({ operand: one, wish: each })))) {
         if (interrupt.asked) break;
         // A device of its own for each, so that nothing is compiled yet.
         device = await openDevice(adapter);
@@ -67,14 +69,14 @@ export const command: Command = define({
         const report = await measure(device, subject, {
           repeat, warmup: values.warmup ?? 2, ceiling, tell, interrupted: () => interrupt.asked, ...(numbers && { prime: (session) => feed(session, numbers) }),
         });
-        const { kind } = device;
+        const { kind, name } = device;
         device.close();
         if (report === undefined) break;
         reports.push(report);
         progress.done();
         if (!values.json) terminal.print(`${reportText(report, ceiling, values.all ? Infinity : (values.top ?? 15))}\n`);
         if (values.against !== undefined) {
-          const rows = await peerRows(values.against, report, { kind, repeat, tell, stop: stop.signal });
+          const rows = await peerRows(values.against, report, { device: { kind, name }, repeat, tell, stop: stop.signal });
           peers.push(...rows);
           progress.done();
           if (!values.json && rows.length > 0) terminal.print(`${comparison(report, rows)}\n`);
@@ -90,3 +92,11 @@ export const command: Command = define({
     }
   },
 });
+
+/** One wish for each edge. */
+function wishesOf(wish: Wish, edges: readonly number[] | undefined): readonly Wish[] {
+  if (edges === undefined) return [wish];
+  const { input } = wish;
+  if (input === undefined) throw new UsageError("edges of which input?", "for example --input 1,1,32,32,32 --edges 32,48,64");
+  return edges.map((edge) => ({ ...wish, input: input.map((extent, axis) => (axis < 2 ? extent : edge)) }));
+}

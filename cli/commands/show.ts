@@ -5,6 +5,7 @@ import { printExpression, printTensors } from "../../compiler/ir/print.ts";
 import type { Tensor } from "../../compiler/ir/graph.ts";
 import type { Kernel, Schedule } from "../../compiler/kernels/kernel.ts";
 import { printLoops } from "../../compiler/kernels/loops.ts";
+import type { Launch } from "../../compiler/kernels/ranges.ts";
 import { compile, compileTraining, type Compiled } from "../../compiler/pipeline.ts";
 import type { Provenance, Slice } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
@@ -88,11 +89,20 @@ function textOf(stage: Exclude<(typeof stages)[number], "ast">, c: Compiled, at:
   switch (stage) {
     case "graph": case "grad": return printTensors(c.grad.filter(at));
     case "solved": return printTensors(c.solved.filter(at));
-    case "kernels": return c.kernels.filter((k) => k.results.some((r) => at(r.root))).map((k) => kernelText(k, why)).join("\n\n");
-    case "loops": return c.loops.filter((_, i) => (c.kernels[i] as Kernel).results.some((r) => at(r.root))).map(printLoops).join("\n\n");
+    case "kernels": return wanted(c, at).map((l) => launchText(l, why)).join("\n\n");
+    case "loops": return wanted(c, at).map((l) => printLoops(l.loops)).join("\n\n");
     case "wgsl": return shaderText(c, at);
     case "plan": return planText(c);
   }
+}
+
+const wanted = ({ launches }: Compiled, at: Matcher): readonly Launch[] => launches.filter((l) => l.kernels.some((k) => k.results.some((r) => at(r.root))));
+
+function launchText({ kernels, beside }: Launch, why: boolean): string {
+  return kernels.map((k, i) => {
+    const text = kernelText(k, why);
+    return i === 0 ? text : `beside ${text}${why ? `\n  in the same launch: ${beside[i - 1] ?? ""}` : ""}`;
+  }).join("\n");
 }
 
 function kernelText(k: Kernel, why: boolean): string {

@@ -6,7 +6,7 @@ import type { Again } from "../../compiler/pipeline.ts";
 import { compile, compileTraining } from "../../compiler/pipeline.ts";
 import type { RunOptions, RunSettings } from "../../compiler/front/front.ts";
 import { shapeOf, type Graph } from "../../compiler/ir/graph.ts";
-import type { Kernel } from "../../compiler/kernels/kernel.ts";
+import type { Launch } from "../../compiler/kernels/ranges.ts";
 import type { Plan } from "../../compiler/plan/plan.ts";
 import { diagnostic, Fault, type Diagnostic } from "../../compiler/report/diagnostic.ts";
 import { renderAll } from "../../compiler/report/render.ts";
@@ -249,7 +249,7 @@ async function runOn(device: Device, plan: Planned, checkpoint: ReturnType<typeo
     const trainer: Trainer = new Trainer({
       session, validation, cases: data.training, sampling: { seed: settings.seed, batch: settings.batch, patch: record.patch, guide: settings.samples.guide },
       length, folder: out, validateEvery, saveEvery, classes: record.classes, meta, teller: progress,
-      within: writtenIn(made.kernels),
+      within: writtenIn(made.launches),
       patience: settings.patience === undefined ? undefined : settings.patience * settings.steps,
       watcher: reporter,
     });
@@ -300,7 +300,7 @@ async function finalOn(device: Device, out: string, terminal: Terminal, progress
 }
 
 /** The plans of a run: a step, and a prediction where it validates. */
-function plansOf(device: Device, plan: Planned, validates: boolean): { readonly step: Plan; readonly again: Again; readonly kernels: readonly Kernel[]; readonly watching: Plan | undefined } {
+function plansOf(device: Device, plan: Planned, validates: boolean): { readonly step: Plan; readonly again: Again; readonly launches: readonly Launch[]; readonly watching: Plan | undefined } {
   const { loaded, run, options, settings } = plan;
   const watching = validates ? compile(inferenceRun(loaded, run, { ...options, patch: settings.patch, batch: settings.batch / settings.accumulate }).graph, device.profile).plan : undefined;
   const left = budgetOf(plan, device) - (watching?.bytes ?? 0);
@@ -310,8 +310,8 @@ function plansOf(device: Device, plan: Planned, validates: boolean): { readonly 
     }));
   }
   try {
-    const { plan: step, again, kernels } = compileTraining(plan.training, device.profile, left);
-    return { step, again, kernels, watching };
+    const { plan: step, again, launches } = compileTraining(plan.training, device.profile, left);
+    return { step, again, launches, watching };
   } catch (thrown) {
     const besides = watching === undefined ? "" : `Validation takes ${bytesText(watching.bytes)} besides, which \`--memory\` must hold too.`;
     throw thrown instanceof Fault && besides !== "" ? new Fault(...thrown.findings.map((one) => (one.code === "N0909" ? { ...one, facts: [...one.facts, besides] } : one))) : thrown;

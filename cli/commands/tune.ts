@@ -50,7 +50,7 @@ export const command: Command = define({
       }
       const wish = wishOf(values);
       const subject = subjectsOf(operand, wish);
-      const found = await search(device, { compile: (choose) => subject.compile({ ...device.profile, choose }), feed: subject.feed }, {
+      const found = await search(device, { compile: (choose) => subject.compile({ ...device.profile, apart: true, choose }), feed: subject.feed }, {
         until: performance.now() + (values.minutes ?? usual) * 60_000,
         tell: (text, done) => progress.update(text, done),
         interrupted: () => interrupt.asked,

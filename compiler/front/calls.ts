@@ -197,7 +197,7 @@ function asTensor(g: Given, port: Port, env: Env, caller: Env): Value {
   const shape = caller.shapes && value.kind === "list" ? wholesOf(value) : undefined;
   if (shape) return tensorOf(source(name, shape, { span: g.span, path: name }));
   const element = exprOf(value);
-  if (element && port.type.kind === "tensor" && port.type.shape.length === 0 && element.free.size === 0) {
+  if (element && port.type.kind === "tensor" && port.type.shape.length === 0 && element.free.length === 0) {
     return tensorOf(define(name, [], asReal(element), { span: g.span, path: env.place.path }));
   }
   throw fault(caller, "N0302", `\`${name}\` takes a tensor, this is ${describe(value)}`, g.span, "");

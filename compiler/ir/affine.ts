@@ -23,7 +23,8 @@ export function affine(e: Expr): Affine {
 function derive(e: Expr): Affine {
   if (e.kind === "number") return { constant: e.value, terms: new Map() };
   if (e.kind === "apply") {
-    const [a, b] = e.args as [Expr, Expr];
+    const a = e.args[0] as Expr;
+    const b = e.args[1] as Expr;
     switch (e.fn) {
       case "add": return combine(affine(a), affine(b), 1);
       case "sub": return combine(affine(a), affine(b), -1);
@@ -41,38 +42,51 @@ function derive(e: Expr): Affine {
 
 /** `a + factor · b`. */
 export function combine(a: Affine, b: Affine, factor: number): Affine {
+  const constant = a.constant + factor * b.constant;
+  if (b.terms.size === 0 || factor === 0) return { constant, terms: a.terms };
   const terms = new Map(a.terms);
   for (const [atom, c] of b.terms) {
     const total = (terms.get(atom) ?? 0) + factor * c;
     if (total === 0) terms.delete(atom);
     else terms.set(atom, total);
   }
-  return { constant: a.constant + factor * b.constant, terms };
+  return { constant, terms };
 }
 
 export function scaled(a: Affine, factor: number): Affine {
   if (factor === 0) return { constant: 0, terms: new Map() };
-  return { constant: a.constant * factor, terms: new Map([...a.terms].map(([atom, c]) => [atom, c * factor])) };
+  if (factor === 1) return a;
+  const terms = new Map<Expr, number>();
+  for (const [atom, c] of a.terms) terms.set(atom, c * factor);
+  return { constant: a.constant * factor, terms };
 }
 
 /** Back to an expression, in one fixed order, so that equal sums are equal expressions. */
 export function build(a: Affine): Expr {
   if (a.terms.size === 0) return int(a.constant);
-  const sorted = [...a.terms].sort(([p], [q]) => p.id - q.id);
+  const atoms = [...a.terms.keys()];
+  if (atoms.length > 1) atoms.sort((p, q) => p.id - q.id);
   let result: Expr | undefined;
-  for (const [atom, c] of sorted.filter(([, c]) => c > 0)) {
+  for (const atom of atoms) {
+    const c = a.terms.get(atom) as number;
+    if (c <= 0) continue;
     const term = apply("mul", atom, int(c));
     result = result ? apply("add", result, term) : term;
   }
-  if (a.constant > 0 || !result) result = result ? apply("add", result, int(a.constant)) : int(a.constant);
-  for (const [atom, c] of sorted.filter(([, c]) => c < 0)) result = apply("sub", result, apply("mul", atom, int(-c)));
-  return a.constant < 0 && sorted.some(([, c]) => c > 0) ? apply("sub", result, int(-a.constant)) : result;
+  const isPositive = result !== undefined;
+  if (!result) result = int(a.constant);
+  else if (a.constant > 0) result = apply("add", result, int(a.constant));
+  for (const atom of atoms) {
+    const c = a.terms.get(atom) as number;
+    if (c < 0) result = apply("sub", result, apply("mul", atom, int(-c)));
+  }
+  return a.constant < 0 && isPositive ? apply("sub", result, int(-a.constant)) : result;
 }
 
 /** The coefficient of an axis that occurs as an atom of its own, and nowhere else in the sum; otherwise undefined. */
 export function coefficient(a: Affine, axis: Axis): number | undefined {
   const own = index(axis);
-  for (const atom of a.terms.keys()) if (atom !== own && atom.free.has(axis)) return undefined;
+  for (const atom of a.terms.keys()) if (atom !== own && atom.free.includes(axis)) return undefined;
   return a.terms.get(own);
 }
 

@@ -2,7 +2,7 @@
 
 import { invariant } from "../report/diagnostic.ts";
 import type { Tensor } from "./graph.ts";
-import { Interned, stirred } from "./interning.ts";
+import { Interned, stirred, type Make } from "./interning.ts";
 
 /** A loop index `0 ..< extent`. Identity is the object; the name is for people. */
 export interface Axis {
@@ -40,10 +40,12 @@ interface Common {
   readonly id: number;
   readonly type: Type;
   /** The axes it depends on that it does not bind itself. */
-  readonly free: ReadonlySet<Axis>;
+  readonly free: readonly Axis[];
   /** Whether a read, and whether a reduction, is in it. */
   readonly reads: boolean;
   readonly reduces: boolean;
+  /** The expressions it is made of: indices, arguments, or the tests of a reduction and then its body. */
+  readonly parts: readonly Expr[];
 }
 
 export type Expr = Common &
@@ -65,20 +67,62 @@ export type Apply = Extract<Expr, { kind: "apply" }>;
 
 let nextId = 1;
 const table = new Interned();
-const none: ReadonlySet<Axis> = new Set();
+const none: readonly Axis[] = [];
 const noParts: readonly Expr[] = [];
+
+/**
+ * All expressions, of one make: with an object type for each kind JavaScript would look up every property anew. What the kinds call
+ * their own is a view of `head`, `detail` and `parts`, by which equal ones are found.
+ */
+class Node {
+  readonly id = nextId++;
+  readonly kind: Expr["kind"];
+  readonly type: Type;
+  readonly free: readonly Axis[];
+  readonly reads: boolean;
+  readonly reduces: boolean;
+  readonly head: unknown;
+  readonly detail: unknown;
+  readonly parts: readonly Expr[];
+
+  constructor(kind: Expr["kind"], type: Type, head: unknown, detail: unknown, parts: readonly Expr[]) {
+    this.kind = kind;
+    this.type = type;
+    this.free = kind === "axis" ? [head as Axis] : kind === "reduce" ? without(union(parts), detail as readonly Axis[]) : union(parts);
+    this.reads = kind === "read" || parts.some((p) => p.reads);
+    this.reduces = kind === "reduce" || parts.some((p) => p.reduces);
+    this.head = head;
+    this.detail = detail;
+    this.parts = parts;
+  }
+
+  get value(): unknown { return this.head; }
+  get axis(): unknown { return this.head; }
+  get tensor(): unknown { return this.head; }
+  get outside(): unknown { return this.detail; }
+  get fn(): unknown { return this.head; }
+  get args(): unknown { return this.parts; }
+  get by(): unknown { return this.head; }
+  get over(): unknown { return this.detail; }
+  get where(): unknown { return this.parts.length === 1 ? noParts : this.parts.slice(0, -1); }
+  get body(): unknown { return this.parts[this.parts.length - 1]; }
+  get dial(): unknown { return { name: this.head, value: this.detail }; }
+  get site(): unknown { return this.head; }
+  get at(): unknown { return this.kind === "draw" ? this.parts[0] : this.parts; }
+}
 
 export function makeAxis(name: string, extent: number): Axis {
   return { name, extent, id: nextId++ };
 }
 
-function added(hash: number, fresh: Expr): Expr {
+/** The one expression of this make; what is equal has the same `hash`. */
+function made(hash: number, kind: Expr["kind"], type: Type, head: unknown, detail: unknown, parts: readonly Expr[]): Expr {
+  const known = table.find(hash, kind, head, detail, parts);
+  if (known) return known;
+  const fresh = new Node(kind, type, head, detail, parts) as unknown as Expr & Make;
   table.add(hash, fresh);
   return fresh;
 }
-
-const areReading = (parts: readonly Expr[]): boolean => parts.some((p) => p.reads);
-const areReducing = (parts: readonly Expr[]): boolean => parts.some((p) => p.reduces);
 
 /** A kind or a name as a number; names that share it are told apart by comparing. */
 const code = (name: string): number => name.charCodeAt(0) * 8191 + name.charCodeAt(name.length - 1) * 127 + name.length;
@@ -89,37 +133,23 @@ function hashOf(kind: Expr["kind"], head: number, parts: readonly Expr[]): numbe
   return hash;
 }
 
-/** Unions found so far, so that equal ones are mostly one set; the order of their axes is that in which they come. */
-const unions = new Map<ReadonlySet<Axis>, Map<ReadonlySet<Axis>, ReadonlySet<Axis>>>();
-
-function union(parts: readonly Expr[]): ReadonlySet<Axis> {
+/** The axes that some of the parts depend on, in the order in which they come. */
+function union(parts: readonly Expr[]): readonly Axis[] {
   let all = none;
   for (const { free } of parts) {
-    if (free.size === 0 || free === all) continue;
-    all = all.size === 0 ? free : holds(all, free) ? all : both(all, free);
+    if (all.length === 0) all = free;
+    else if (free !== all) {
+      const more = free.filter((a) => !all.includes(a));
+      if (more.length > 0) all = [...all, ...more];
+    }
   }
   return all;
 }
 
-function holds(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): boolean {
-  if (b.size > a.size) return false;
-  for (const axis of b) if (!a.has(axis)) return false;
-  return true;
-}
-
-function both(a: ReadonlySet<Axis>, b: ReadonlySet<Axis>): ReadonlySet<Axis> {
-  let known = unions.get(a);
-  if (!known) unions.set(a, known = new Map());
-  let made = known.get(b);
-  if (!made) {
-    known.set(b, made = new Set([...a, ...b]));
-  }
-  return made;
-}
+const without = (all: readonly Axis[], bound: readonly Axis[]): readonly Axis[] => all.filter((a) => !bound.includes(a));
 
 export function number(value: number, type: Type): Expr {
-  const hash = hashOf("number", stirred(code(type), value * 65537.25), noParts);
-  return table.find(hash, "number", value, type, noParts) ?? added(hash, { id: nextId++, kind: "number", type, free: none, reads: false, reduces: false, value });
+  return made(hashOf("number", stirred(code(type), value * 65537.25), noParts), "number", type, value, type, noParts);
 }
 export const int = (value: number): Expr => number(value, "int");
 export const real = (value: number): Expr => number(value, "real");
@@ -127,30 +157,22 @@ export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 
 /** The index that runs along an axis; along an axis of one point it is 0. */
 export function index(axis: Axis): Expr {
-  if (axis.extent === 1) return int(0);
-  const hash = hashOf("axis", axis.id, noParts);
-  return table.find(hash, "axis", axis, undefined, noParts) ?? added(hash, { id: nextId++, kind: "axis", type: "int", free: new Set([axis]), reads: false, reduces: false, axis });
+  return axis.extent === 1 ? int(0) : made(hashOf("axis", axis.id, noParts), "axis", "int", axis, undefined, noParts);
 }
 
 /** Element `at` (one int per axis) of a tensor. */
 export function read(tensor: Tensor, at: readonly Expr[], outside: Outside = "never"): Expr {
   invariant(at.length === tensor.axes.length, () => `${tensor.name} has ${tensor.axes.length} axes, read with ${at.length}`);
-  const hash = hashOf("read", stirred(tensor.id, code(outside)), at);
-  return table.find(hash, "read", tensor, outside, at) ?? added(hash, {
-    id: nextId++, kind: "read", type: tensor.type, free: union(at), reads: true, reduces: areReducing(at), tensor, at, outside,
-  });
+  return made(hashOf("read", stirred(tensor.id, code(outside)), at), "read", tensor.type, tensor, outside, at);
 }
 
 export function dial(d: Dial): Expr {
-  const hash = hashOf("dial", code(d.name), noParts);
-  return table.find(hash, "dial", d.name, d.value, noParts) ?? added(hash, { id: nextId++, kind: "dial", type: "real", free: none, reads: false, reduces: false, dial: d });
+  return made(hashOf("dial", code(d.name), noParts), "dial", "real", d.name, d.value, noParts);
 }
 
 export function draw(site: number, at: Expr): Expr {
-  const hash = hashOf("draw", site, [at]);
-  return table.find(hash, "draw", site, undefined, [at]) ?? added(hash, {
-    id: nextId++, kind: "draw", type: "real", free: at.free, reads: at.reads, reduces: at.reduces, site, at,
-  });
+  const parts = [at];
+  return made(hashOf("draw", site, parts), "draw", "real", site, undefined, parts);
 }
 
 /** A reduction of `body` over the points of `over` that satisfy all of `where`. */
@@ -164,11 +186,7 @@ export function reduce(by: "sum" | "max" | "min" | "prod", along: readonly Axis[
   }
   const parts = [...where, body];
   const hash = over.reduce((h, a) => stirred(h, a.id), hashOf("reduce", code(by), parts));
-  const known = table.find(hash, "reduce", by, over, parts);
-  if (known) return known;
-  const free = new Set(union(parts));
-  for (const a of over) free.delete(a);
-  return added(hash, { id: nextId++, kind: "reduce", type: body.type, free, reads: areReading(parts), reduces: true, by, over, where, body });
+  return made(hash, "reduce", body.type, by, over, parts);
 }
 
 /** The conditions that together make this one; none for `true`. */
@@ -185,14 +203,7 @@ export function reduceIdentity(by: Reduce["by"]): number {
 /** Applies a scalar function, folding constants and the usual neutral elements. Mixed int and real become real. */
 export function apply(fn: Primitive, ...given: readonly Expr[]): Expr {
   const args = promote(fn, given);
-  return fold(fn, args) ?? raw(fn, args);
-}
-
-function raw(fn: Primitive, args: readonly Expr[]): Expr {
-  const hash = hashOf("apply", code(fn), args);
-  return table.find(hash, "apply", fn, undefined, args) ?? added(hash, {
-    id: nextId++, kind: "apply", type: resultType(fn, args), free: union(args), reads: areReading(args), reduces: areReducing(args), fn, args,
-  });
+  return fold(fn, args) ?? made(hashOf("apply", code(fn), args), "apply", resultType(fn, args), fn, undefined, args);
 }
 
 const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "half", "pow"]);
@@ -223,13 +234,14 @@ function resultType(fn: Primitive, args: readonly Expr[]): Type {
   }
 }
 
+const isNumber = (e: Expr, v: number): boolean => e.kind === "number" && e.value === v;
+
 function fold(fn: Primitive, args: readonly Expr[]): Expr | undefined {
   if (fn !== "hold" && args.every((e) => e.kind === "number")) {
-    const values = args.map((e) => (e as Extract<Expr, { kind: "number" }>).value);
-    return number(evaluate(fn, values), resultType(fn, args));
+    return number(evaluate(fn, args.map((e) => (e as Extract<Expr, { kind: "number" }>).value)), resultType(fn, args));
   }
-  const [a, b, c] = args as [Expr, Expr, Expr];
-  const isNumber = (e: Expr, v: number): boolean => e.kind === "number" && e.value === v;
+  const a = args[0] as Expr;
+  const b = args[1] as Expr;
   switch (fn) {
     case "add": return isNumber(a, 0) ? b : isNumber(b, 0) ? a : undefined;
     case "sub": return isNumber(b, 0) ? a : isNumber(a, 0) ? apply("neg", b) : a === b ? number(0, a.type) : undefined;
@@ -241,7 +253,7 @@ function fold(fn: Primitive, args: readonly Expr[]): Expr | undefined {
     case "pow": return isNumber(b, 1) ? a : isNumber(b, 0) ? real(1) : isNumber(b, 2) ? apply("mul", a, a)
       : isNumber(b, 0.5) ? apply("sqrt", a) : undefined;
     case "neg": return a.kind === "apply" && a.fn === "neg" ? a.args[0] : undefined;
-    case "select": return a.kind === "number" ? (a.value ? b : c) : b === c ? b : undefined;
+    case "select": return a.kind === "number" ? (a.value ? b : args[2]) : b === args[2] ? b : undefined;
     case "and": return isNumber(a, 1) || a === b ? b : isNumber(b, 1) ? a : isNumber(a, 0) ? a : isNumber(b, 0) ? b : undefined;
     case "or": return isNumber(a, 0) || a === b ? b : isNumber(b, 0) ? a : isNumber(a, 1) ? a : isNumber(b, 1) ? b : undefined;
     case "eq": return a === b ? bool(true) : undefined;
@@ -295,7 +307,8 @@ export function roundEven(x: number): number {
 
 /** The value of a scalar function of numbers, in f64; booleans are 0 and 1. */
 export function evaluate(fn: Primitive, v: readonly number[]): number {
-  const [a, b, c] = v as [number, number, number];
+  const a = v[0] as number;
+  const b = v[1] as number;
   switch (fn) {
     case "add": return a + b;
     case "sub": return a - b;
@@ -322,7 +335,7 @@ export function evaluate(fn: Primitive, v: readonly number[]): number {
     case "binade": return binade(a);
     case "half": return nearestHalf(a);
     case "real": case "hold": return a;
-    case "select": return a ? b : c;
+    case "select": return a ? b : (v[2] as number);
     case "eq": return a === b ? 1 : 0;
     case "ne": return a !== b ? 1 : 0;
     case "lt": return a < b ? 1 : 0;

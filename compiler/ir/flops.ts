@@ -29,9 +29,9 @@ export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: r
   let total = 0;
   everywhere((e) => {
     if ((e.type !== "real" && e.type !== "wide") || (e.kind !== "apply" && e.kind !== "reduce")) return;
-    const inner = e.kind === "reduce" ? [...e.free, ...e.over] : [...e.free];
+    const inner = e.kind === "reduce" ? [...e.free, ...e.over] : e.free;
     let times = points;
-    for (const a of covered) if (e.free.has(a)) times *= a.extent;
+    for (const a of covered) if (e.free.includes(a)) times *= a.extent;
     for (const a of inner) if (!own.has(a)) times *= a.extent;
     for (const { over, share } of shares) if (inner.some((a) => over.has(a))) times *= share;
     total += times;
@@ -43,7 +43,7 @@ export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: r
 function shareOf({ where }: Reduce): number {
   const groups: { axes: ReadonlySet<Axis>; tests: readonly Expr[] }[] = [];
   for (const test of where.flatMap(conjuncts)) {
-    const touching = groups.filter((g) => [...test.free].some((a) => g.axes.has(a)));
+    const touching = groups.filter((g) => test.free.some((a) => g.axes.has(a)));
     const rest = groups.filter((g) => !touching.includes(g));
     rest.push({ axes: new Set([...touching.flatMap((g) => [...g.axes]), ...test.free]), tests: [...touching.flatMap((g) => g.tests), test] });
     groups.splice(0, groups.length, ...rest);

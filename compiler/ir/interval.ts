@@ -42,7 +42,8 @@ function derive(e: Expr): Interval {
       return { low, high };
     }
   }
-  const [a, b, c] = e.args.map(interval) as [Interval, Interval, Interval];
+  const a = interval(e.args[0] as Expr);
+  const b = interval(e.args[1] ?? e.args[0] as Expr);
   switch (e.fn) {
     case "add": return { low: a.low + b.low, high: a.high + b.high };
     case "sub": return { low: a.low - b.high, high: a.high - b.low };
@@ -58,7 +59,10 @@ function derive(e: Expr): Interval {
     case "round": return { low: Math.round(a.low), high: Math.round(a.high) };
     case "trunc": return { low: Math.trunc(a.low), high: Math.trunc(a.high) };
     case "real": case "hold": return a;
-    case "select": return { low: Math.min(b.low, c.low), high: Math.max(b.high, c.high) };
+    case "select": {
+      const c = interval(e.args[2] as Expr);
+      return { low: Math.min(b.low, c.low), high: Math.max(b.high, c.high) };
+    }
     case "exp": return { low: 0, high: Infinity };
     case "sqrt": case "rsqrt": return { low: 0, high: Infinity };
     case "erf": case "tanh": case "sin": case "cos": return { low: -1, high: 1 };

@@ -16,13 +16,13 @@ export function landing(equation: Expr, over: ReadonlySet<Axis>): Landing | unde
   const [l, r] = equation.args as [Expr, Expr];
   const sum = combine(affine(l), affine(r), -1);
   const atoms = [...sum.terms.keys()];
-  const differs = atoms.some((atom) => readsOf(atom).length > 0 && [...atom.free].some((a) => over.has(a)));
+  const differs = atoms.some((atom) => readsOf(atom).length > 0 && atom.free.some((a) => over.has(a)));
   const outside = atoms.filter((atom) => atom.kind === "axis" && !over.has(atom.axis));
   const [only] = outside;
   if (!differs || only?.kind !== "axis" || outside.length > 1 || Math.abs(sum.terms.get(only) ?? 0) !== 1) return undefined;
   const rest = without(sum, only);
   const at = build(scaled(rest, -(sum.terms.get(only) ?? 0)));
-  return at.free.has(only.axis) ? undefined : { axis: only.axis, at };
+  return at.free.includes(only.axis) ? undefined : { axis: only.axis, at };
 }
 
 /** Where the terms of a sum land, axis by axis, and the tests that are left; nothing lands for most sums. */
@@ -33,7 +33,7 @@ export function landings(where: readonly Expr[], over: readonly Axis[]): { reado
   for (const test of where) {
     const found = landing(test, bound);
     // Where terms land along one axis may not depend on where they land along another.
-    const isFree = found && !at.has(found.axis) && [...at].every(([axis, e]) => !e.free.has(found.axis) && !found.at.free.has(axis));
+    const isFree = found && !at.has(found.axis) && [...at].every(([axis, e]) => !e.free.includes(found.axis) && !found.at.free.includes(axis));
     if (isFree) at.set(found.axis, found.at);
     else rest.push(test);
   }

@@ -2,7 +2,7 @@
 
 import { read, type Expr } from "./expr.ts";
 import { define, type Tensor } from "./graph.ts";
-import { mapReads, readsOf } from "./rewrite.ts";
+import { mapReads, tensorsOf } from "./rewrite.ts";
 
 /** All tensors that the roots need, the roots included, each after what it reads. Sources come too. */
 export function ordered(roots: readonly Tensor[]): readonly Tensor[] {
@@ -12,7 +12,7 @@ export function ordered(roots: readonly Tensor[]): readonly Tensor[] {
   const enter = (t: Tensor): void => {
     if (state.has(t)) return;
     state.set(t, "open");
-    stack.push({ tensor: t, needs: t.body ? [...new Set(readsOf(t.body).map((r) => r.tensor))] : [], next: 0 });
+    stack.push({ tensor: t, needs: t.body ? tensorsOf(t.body) : [], next: 0 });
   };
   for (const root of roots) {
     enter(root);

@@ -1,6 +1,7 @@
 // Rebuilding expressions: substitution of axes, replacement of reads, fresh names for bound axes.
 
-import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read } from "./expr.ts";
+import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read, type Reduce } from "./expr.ts";
+import type { Tensor } from "./graph.ts";
 import { Notes } from "./notes.ts";
 import { simplifyNode } from "./simplify.ts";
 
@@ -15,16 +16,23 @@ export function withParts(e: Expr, parts: readonly Expr[]): Expr {
   }
 }
 
-/** The parts an expression is made of, in the order `withParts` takes them. */
-export function partsOf(e: Expr): readonly Expr[] {
-  switch (e.kind) {
-    case "number": case "axis": case "dial": return [];
-    case "draw": return [e.at];
-    case "read": return e.at;
-    case "apply": return e.args;
-    case "reduce": return [...e.where, e.body];
+/** The expression with each part changed; the same one where none is. */
+export function changed(e: Expr, change: (part: Expr) => Expr): Expr {
+  const { parts } = e;
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as Expr;
+    const now = change(part);
+    if (now === part) continue;
+    const next = parts.slice();
+    next[i] = now;
+    for (let k = i + 1; k < parts.length; k++) next[k] = change(parts[k] as Expr);
+    return withParts(e, next);
   }
+  return e;
 }
+
+/** The parts an expression is made of, in the order `withParts` takes them. */
+export const partsOf = (e: Expr): readonly Expr[] => e.parts;
 
 /**
  * Replaces axes by expressions. Bound axes get fresh identities on the way, else a reduction inside a value that is
@@ -43,7 +51,7 @@ export function substitute(e: Expr, by: ReadonlyMap<Axis, Expr>, keepBound = fal
       x.over.forEach((a, i) => inner.set(a, index(fresh[i] as Axis)));
       made = reduce(x.by, fresh, x.where.map((w) => substitute(w, inner)), substitute(x.body, inner));
     } else {
-      made = withParts(x, partsOf(x).map(go));
+      made = changed(x, go);
     }
     memo.set(x, made);
     return made;
@@ -61,10 +69,7 @@ export function mapReads(e: Expr, change: (r: Read) => Expr, memo = new Map<Expr
   if (!e.reads) return e;
   const known = memo.get(e);
   if (known) return known;
-  const parts = partsOf(e);
-  const next = parts.map((p) => mapReads(p, change, memo));
-  const same = next.every((p, i) => p === parts[i]);
-  const rebuilt = same ? e : withParts(e, next);
+  const rebuilt = changed(e, (p) => mapReads(p, change, memo));
   const made = rebuilt.kind === "read" ? change(rebuilt) : rebuilt;
   memo.set(e, made);
   return made;
@@ -74,16 +79,27 @@ export function mapReads(e: Expr, change: (r: Read) => Expr, memo = new Map<Expr
 export function walk(e: Expr, visit: (x: Expr) => void, seen = new Set<Expr>()): void {
   if (seen.has(e)) return;
   seen.add(e);
-  for (const p of partsOf(e)) walk(p, visit, seen);
+  for (const p of e.parts) walk(p, visit, seen);
   visit(e);
 }
 
 const readsIn = new Notes<readonly Read[]>();
+const noReads: readonly Read[] = [];
 
 /** The distinct reads in an expression, those in an index before the one it belongs to. */
 export function readsOf(e: Expr): readonly Read[] {
+  if (!e.reads) return noReads;
   let found = readsIn.get(e);
   if (!found) readsIn.set(e, found = collectReads(e));
+  return found;
+}
+
+const tensorsIn = new Notes<readonly Tensor[]>();
+
+/** The distinct tensors that an expression reads, in the order of `readsOf`. */
+export function tensorsOf(e: Expr): readonly Tensor[] {
+  let found = tensorsIn.get(e);
+  if (!found) tensorsIn.set(e, found = [...new Set(readsOf(e).map((r) => r.tensor))]);
   return found;
 }
 
@@ -93,8 +109,22 @@ function collectReads(e: Expr): readonly Read[] {
   const visit = (x: Expr): void => {
     if (!x.reads || seen.has(x)) return;
     seen.add(x);
-    for (const p of partsOf(x)) visit(p);
+    for (const p of x.parts) visit(p);
     if (x.kind === "read") found.push(x);
+  };
+  visit(e);
+  return found;
+}
+
+/** The reductions of an expression that stand in no other. */
+export function outermost(e: Expr): readonly Reduce[] {
+  const found: Reduce[] = [];
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "reduce") found.push(x);
+    else if (x.reduces) partsOf(x).forEach(visit);
   };
   visit(e);
   return found;

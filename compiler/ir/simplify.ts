@@ -1,7 +1,7 @@
 // Local simplification of one node whose parts are simple already: affine normal form, digits, comparisons decided by ranges.
 
 import { affine, build, combine, type Affine } from "./affine.ts";
-import { apply, bool, int, read, type Expr } from "./expr.ts";
+import { apply, bool, int, read, type Axis, type Expr, type Read } from "./expr.ts";
 import { interval } from "./interval.ts";
 import { Notes } from "./notes.ts";
 
@@ -17,10 +17,19 @@ export function simplifyNode(e: Expr): Expr {
   return made;
 }
 
+/** The place of the element that a read takes, in its tensor's row-major storage. */
+export function flatOf(r: Read): Expr {
+  const extent = (k: number): number => (r.tensor.axes[k] as Axis).extent;
+  const at = r.outside !== "edge" ? r.at
+    : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
+  return at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(extent(k)))), e)), int(0));
+}
+
 function step(e: Expr): Expr {
   if (e.kind === "read") return insideRead(e);
   if (e.kind !== "apply") return e;
-  const [a, b] = e.args as [Expr, Expr, Expr];
+  const a = e.args[0] as Expr;
+  const b = e.args[1] as Expr;
   switch (e.fn) {
     case "add": case "sub": case "neg": case "mul":
       return e.type === "int" ? build(joinDigits(affine(e))) : e;

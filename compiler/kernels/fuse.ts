@@ -135,7 +135,7 @@ function count(body: Expr, points: number, each: (t: Tensor, n: number, nested: 
       let n = points;
       let nested = false;
       for (const [axis, extent] of over) {
-        if (!e.free.has(axis)) continue;
+        if (!e.free.includes(axis)) continue;
         n *= extent;
         nested = true;
       }

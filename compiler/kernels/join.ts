@@ -1,10 +1,11 @@
 // Puts definitions over the same points into one launch, where they share loads or follow one another point by point.
 
-import { apply, index, reduce, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
+import { apply, index, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { mapReads, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
 import { bindingsNeeded } from "./fuse.ts";
-import { longAxes, placeOf, pointsOf, type Definition, type Group } from "./kernel.ts";
+import { isOwnPoint, longAxes, pointsOf, type Definition, type Group, type Result } from "./kernel.ts";
+import { spread } from "./spread.ts";
 
 /** Below so many terms in all, a launch costs more than what it does. */
 const small = 1 << 18;
@@ -17,6 +18,8 @@ const window = 48;
 /** The same for a value of more than so many elements: moved far, it would lie in memory for long. */
 const near = 4;
 const large = 1 << 14;
+/** Values that one invocation computes at most where it takes all points of an axis that some results lack. */
+const mostSpread = 32;
 /** Reads that a launch may have in all. */
 const widest = 64;
 
@@ -29,6 +32,8 @@ export interface Rules {
   readonly phase: (t: Tensor) => "forward" | "backward" | "update" | undefined;
   /** Whether somebody else needs a tensor in memory. */
   readonly isKept: (t: Tensor) => boolean;
+  /** Invocations that keep the adapter busy. */
+  readonly lanes: number;
   /** Elements that a definition with others beside it has at most. */
   readonly largest: number;
   readonly maxBindings: number;
@@ -46,11 +51,23 @@ interface Launch extends Group {
 /** The definitions, which come in the order they run in, as launches in the order these run in. */
 export function join(definitions: readonly Definition[], rules: Rules): readonly Group[] {
   const launches: Launch[] = [];
+  const soon = readSoon(definitions);
   for (const d of definitions) {
     const one = alone(d, rules);
-    if (!placed(one, launches, rules)) launches.push(one);
+    if (!placed(one, launches, rules, soon)) launches.push(one);
   }
   return withoutUnread(launches, rules);
+}
+
+/** Those that somebody reads a few definitions later. */
+function readSoon(definitions: readonly Definition[]): ReadonlySet<Tensor> {
+  const made = new Map<Tensor, number>();
+  const soon = new Set<Tensor>();
+  definitions.forEach((d, i) => {
+    for (const { tensor } of readsOf(d.body)) if (i - (made.get(tensor) ?? -Infinity) <= near) soon.add(tensor);
+    made.set(d.root, i);
+  });
+  return soon;
 }
 
 /** Each definition in a launch of its own. */
@@ -62,7 +79,7 @@ function alone(d: Definition, rules: Rules): Launch {
   return launchOf(longAxes(d.root), [d], [d], d.covered, [], rules);
 }
 
-function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Definition[], covered: readonly Axis[], joined: readonly string[], rules: Rules): Launch {
+function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Result[], covered: readonly Axis[], joined: readonly string[], rules: Rules): Launch {
   const reads = results.flatMap((r) => readsOf(r.body).map((x) => x.tensor));
   return {
     axes, members, results, covered, joined,
@@ -82,14 +99,14 @@ const follows = (first: Launch, second: Launch): boolean =>
   meets(second.reads, first.writes) || meets(first.reads, second.overwritten) || meets(second.reads, first.overwritten);
 
 /** Joins a launch to one before, moved up to it, or with that one moved down. */
-function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
+function placed(one: Launch, launches: Launch[], rules: Rules, soon: ReadonlySet<Tensor>): boolean {
   let canRise = true;
   const reach = one.members.some((d) => sizeOf(d.root) > large) ? near : window;
   for (let i = launches.length - 1; i >= Math.max(0, launches.length - reach); i--) {
     const partner = launches[i] as Launch;
-    const canSink = canRise || (areOverAlike(partner, one) && launches.slice(i + 1).every((between) => !follows(partner, between)));
+    const canSink = canRise || ((areOverAlike(partner, one) || mayReach(partner, one)) && launches.slice(i + 1).every((between) => !follows(partner, between)));
     if (canRise || canSink) {
-      const made = joinTwo(partner, one, rules);
+      const made = joinTwo(partner, one, rules, soon);
       if (made && canRise) {
         launches[i] = made;
         return true;
@@ -107,67 +124,94 @@ function placed(one: Launch, launches: Launch[], rules: Rules): boolean {
 
 const areOverAlike = (a: Launch, b: Launch): boolean => a.axes.length === b.axes.length && a.axes.every((x, k) => x.extent === b.axes[k]?.extent);
 
+/** Whether one has an axis more than the other, or is read at all points of one. */
+const mayReach = (a: Launch, b: Launch): boolean => a.axes.length !== b.axes.length && meets(b.reads, a.writes);
+
 /** The two as one launch; undefined where that is impossible or does not pay. */
-function joinTwo(a: Launch, b: Launch, rules: Rules): Launch | undefined {
+function joinTwo(a: Launch, b: Launch, rules: Rules, soon: ReadonlySet<Tensor>): Launch | undefined {
   const [d] = b.members;
   const [first] = a.members;
-  if (!d || !first || a.results.length >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
+  if (!d || !first || a.writes.size >= most || d.root.type === "wide" || first.root.type === "wide") return undefined;
   if (sizeOf(d.root) > rules.largest) return undefined;
-  if (!areOverAlike(a, b)) return undefined;
-  if (!mayMeet(rules.phase(d.root), rules.phase(first.root), sizeOf(d.root))) return undefined;
+  if (!mayMeet(rules.phase(d.root), rules.phase(first.root), sizeOf(d.root) <= large || soon.has(d.root))) return undefined;
+  return (areOverAlike(a, b) ? pointByPoint(a, b, d, rules) : undefined) ?? (meets(b.reads, a.writes) ? allPoints(a, b, d, rules) : undefined);
+}
+
+/** Over the same points, one each. */
+function pointByPoint(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | undefined {
   const loops = a.results.flatMap((r) => outermost(r.body));
   const own = outermost(d.body);
   const renames = new Map(b.axes.map((x, k): [Axis, Axis] => [x, a.axes[k] as Axis]));
   const isAlike = own.length > 0 && loops.length > 0 && alongside(own, loops, renames);
-  let followed = false;
-  let isOff = false;
-  const values = new Map(a.results.map((r) => [r.root, r.body]));
-  const body = mapReads(renamed(d.body, renames), (r) => {
-    const value = values.get(r.tensor);
-    if (value === undefined) return r;
-    if (!isOwnPoint(r, a.axes)) isOff = true;
-    followed = true;
-    // What others find in memory.
-    return r.tensor.half ? apply("half", value) : value;
-  });
-  if (isOff) return undefined;
-  const results = [...a.results, { ...d, body }];
-  if (!readsOwnPoints(results, a.axes, [...a.overwritten, ...b.overwritten])) return undefined;
+  const followed = followedBy(a.results, a.axes, [{ ...d, body: renamed(d.body, renames) }]);
+  if (!followed) return undefined;
+  const results = [...a.results, ...followed.results];
   const isSmall = terms(a.axes, loops) + terms(a.axes, own) <= small;
   const before = new Set(a.results.flatMap((r) => readsOf(r.body)));
-  const common = readsOf(body).filter((r) => before.has(r));
+  const common = followed.results.flatMap((r) => readsOf(r.body)).filter((r) => before.has(r));
   // Two nests of loops in one launch share nothing but its start.
   if (own.length > 0 && loops.length > 0 && !isAlike && !isSmall) return undefined;
-  if (!followed && common.length === 0 && !isSmall) return undefined;
+  if (!followed.of && common.length === 0 && !isSmall) return undefined;
   // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
-  if (!followed && own.length === 0 !== (loops.length === 0) && !isSmall) return undefined;
+  if (!followed.of && own.length === 0 !== (loops.length === 0) && !isSmall) return undefined;
   // What one invocation must take together grows with every result.
   const covered = [...new Set([...a.covered, ...d.covered.map((x) => renames.get(x) ?? x)])];
   if (covered.length > 0 && pointsOf({ axes: covered }) * results.length > mostCovered) return undefined;
-  if (bindingsNeeded(results, rules.bindingsOf) > rules.maxBindings) return undefined;
-  if (new Set(results.flatMap((r) => readsOf(r.body))).size > widest) return undefined;
-  const why = followed ? `it reads \`${a.results.find((r) => d.body && readsOf(d.body).some((x) => x.tensor === r.root))?.root.name ?? first.root.name}\` only at its own point`
-    : common.length > 0 ? `both read \`${common[0]?.tensor.name ?? ""}\`` : "both are small";
-  return launchOf(a.axes, [...a.members, d], results, covered, [...a.joined, why], rules);
+  if (covered.length > 0 && results.some((r) => r.at)) return undefined;
+  const why = followed.of ? `it reads \`${followed.of.name}\` only at its own point` : common.length > 0 ? `both read \`${common[0]?.tensor.name ?? ""}\`` : "both are small";
+  return fitting(a, b, d, { axes: a.axes, results, covered, joined: [...a.joined, why] }, rules);
 }
 
-/** Whether definitions of these parts may share a launch. A large value of the backward pass made in the forward pass would only wait. */
-function mayMeet(a: ReturnType<Rules["phase"]>, b: ReturnType<Rules["phase"]>, size: number): boolean {
-  return a === b || (size <= large && a !== "update" && b !== "update");
+/** Over the points that both have, where an invocation takes all points of an axis that one of them lacks, or that sums of the second run over. */
+function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | undefined {
+  if (a.covered.length + d.covered.length > 0) return undefined;
+  const made = spread(a.axes, a.results, d);
+  if (!made || made.first.length + made.second.length > mostSpread) return undefined;
+  const { axes, first, second, times, renames } = made;
+  const isSmall = terms(a.axes, a.results.flatMap((r) => outermost(r.body))) + terms(b.axes, outermost(d.body)) <= small;
+  if (pointsOf({ axes }) < rules.lanes && !isSmall) return undefined;
+  const own = second.map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
+  const followed = followedBy(first, axes, own.map(({ at, ...r }) => (at ? { ...r, at } : r)));
+  if (!followed?.of || own.some((r) => outermost(r.body).length > 0)) return undefined;
+  const why = `one invocation takes all that it reads of \`${followed.of.name}\``;
+  const joined = a.results.flatMap((_, i) => Array.from({ length: times }, (__, n) => (n === 0 ? a.joined[i - 1] ?? "" : `it is \`${a.results[i]?.root.name ?? ""}\` at another point`)));
+  return fitting(a, b, d, { axes, results: [...first, ...followed.results], covered: [], joined: [...joined.slice(1), ...second.map(() => why)] }, rules);
+}
+
+/** Values with the results that they read written in, and one of these; undefined where they read one at other points. */
+function followedBy(results: readonly Result[], axes: readonly Axis[], all: readonly Result[]): { readonly results: readonly Result[]; readonly of: Tensor | undefined } | undefined {
+  const roots = new Set(results.map((r) => r.root));
+  let of: Tensor | undefined;
+  let isOff = false;
+  const made = all.map((d) => ({ ...d, body: mapReads(d.body, (r) => {
+    if (!roots.has(r.tensor)) return r;
+    const value = results.find((x) => x.root === r.tensor && (x.at ? r.at.every((e, k) => e === x.at?.[k]) : isOwnPoint(r, axes)))?.body;
+    if (value === undefined) isOff = true;
+    of ??= r.tensor;
+    // What others find in memory.
+    return value === undefined ? r : r.tensor.half ? apply("half", value) : value;
+  }) }));
+  return isOff ? undefined : { results: made, of };
+}
+
+/** A launch of both, if it is within bounds. */
+function fitting(a: Launch, b: Launch, d: Definition, { axes, results, covered, joined }: Group, rules: Rules): Launch | undefined {
+  if (!readsOwnPoints(results, axes, [...a.overwritten, ...b.overwritten])) return undefined;
+  if (bindingsNeeded(results, rules.bindingsOf) > rules.maxBindings) return undefined;
+  if (new Set(results.flatMap((r) => readsOf(r.body))).size > widest) return undefined;
+  return launchOf(axes, [...a.members, d], results, covered, joined, rules);
+}
+
+/** Whether definitions of these parts may share a launch. A large value of the backward pass that is not read soon would only wait in the forward pass. */
+function mayMeet(a: ReturnType<Rules["phase"]>, b: ReturnType<Rules["phase"]>, isBrief: boolean): boolean {
+  return a === b || (isBrief && a !== "update" && b !== "update");
 }
 
 /** Whether all results read what the launch overwrites only where they write. */
-function readsOwnPoints(results: readonly Definition[], axes: readonly Axis[], overwritten: readonly Tensor[]): boolean {
+function readsOwnPoints(results: readonly Result[], axes: readonly Axis[], overwritten: readonly Tensor[]): boolean {
   if (overwritten.length === 0) return true;
   return results.every((r) => readsOf(r.body).every((x) =>
     !overwritten.includes(x.tensor) || isOwnPoint(x, axes)));
-}
-
-/** Whether a read takes the very element that belongs to a point of these axes. */
-function isOwnPoint(r: Read, axes: readonly Axis[]): boolean {
-  if (longAxes(r.tensor).length !== axes.length) return false;
-  const own = placeOf(r.tensor, axes);
-  return r.at.every((e, k) => e === own[k]);
 }
 
 function terms(axes: readonly Axis[], sums: readonly Reduce[]): number {

@@ -1,6 +1,6 @@
 // A kernel: definitions that share a launch, and the schedule that says how.
 
-import { index, int, type Axis, type Expr } from "../ir/expr.ts";
+import { index, int, type Axis, type Expr, type Read } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 
 /** How the points of a kernel are dealt out. A strategy's file says what it accepts and lowers it. */
@@ -8,9 +8,16 @@ export type Schedule =
   /**
    * One invocation computes a tile of points (`tile` maps axes of the kernel to how many of its points; 1 where absent) and
    * runs its reductions serially, those along `unrolled` written out. Four points along `vector`, an axis of the kernel or of
-   * its reductions, are computed side by side; a tile counts them as one.
+   * its reductions, are computed side by side; a tile counts them as one. With a `subgroup`, its invocations lie
+   * along these axes, the last fastest, and an element that does not depend on them is loaded by one of them and handed on.
    */
-  { readonly strategy: "map"; readonly tile: ReadonlyMap<Axis, number>; readonly unrolled: ReadonlySet<Axis>; readonly vector: Axis | undefined }
+  {
+    readonly strategy: "map";
+    readonly tile: ReadonlyMap<Axis, number>;
+    readonly unrolled: ReadonlySet<Axis>;
+    readonly vector: Axis | undefined;
+    readonly subgroup: { readonly size: number; readonly along: readonly Axis[] } | undefined;
+  }
   /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
   | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] }
   /** A team of invocations computes a block of points and stages the factors of its sums' products in workgroup memory. */
@@ -36,12 +43,18 @@ export interface Definition {
   readonly covered: readonly Axis[];
 }
 
+/** A definition in a launch. */
+export interface Result extends Definition {
+  /** Where the value at a point is stored, as an index per axis of the root; at the element that belongs to the point where absent. */
+  readonly at?: readonly Expr[];
+}
+
 /** Definitions over the same axes that one launch computes: all of them at each point, so that they share loads and loops. */
 export interface Group {
   /** Axes with more than one point. */
   readonly axes: readonly Axis[];
   /** The bodies are over the group's axes. */
-  readonly results: readonly Definition[];
+  readonly results: readonly Result[];
   /** Axes of which one invocation takes all points. */
   readonly covered: readonly Axis[];
   /** Why the second and later results are here, one by one. */
@@ -64,6 +77,13 @@ export function placeOf(t: Tensor, axes: readonly Axis[]): readonly Expr[] {
   return t.axes.map((a) => (a.extent > 1 ? index(rest.shift() ?? a) : int(0)));
 }
 
+/** Whether a read takes the very element that belongs to a point of these axes. */
+export function isOwnPoint(r: Read, axes: readonly Axis[]): boolean {
+  if (longAxes(r.tensor).length !== axes.length) return false;
+  const own = placeOf(r.tensor, axes);
+  return r.at.every((e, k) => e === own[k]);
+}
+
 /** Points of a group, each of which has one element of every result. */
 export const pointsOf = ({ axes }: Pick<Group, "axes">): number => axes.reduce((n, a) => n * a.extent, 1);
 
@@ -71,6 +91,8 @@ export const pointsOf = ({ axes }: Pick<Group, "axes">): number => axes.reduce((
 export interface Lanes {
   /** Invocations that keep the adapter busy. */
   readonly wanted: number;
+  /** Invocations of a subgroup, where a load for all of them is as dear as one for each: on processors. */
+  readonly mates?: number | undefined;
   /** Most invocations that share memory and most bytes of it, where it is faster than other memory: on cards. */
   readonly team?: { readonly size: number; readonly bytes: number } | undefined;
 }

@@ -21,6 +21,10 @@ export type Value =
   | { readonly kind: "pack"; readonly parts: readonly Value[]; readonly type: Type }
   /** One of a vector's four values. */
   | { readonly kind: "part"; readonly of: Value; readonly lane: number; readonly type: Type }
+  /** Another element for each invocation of the subgroup: the `i`-th of them loads element `at + offsets[i]`. */
+  | { readonly kind: "spread"; readonly from: Tensor; readonly at: Value; readonly offsets: readonly number[]; readonly type: Type }
+  /** What the `mate`-th invocation of the subgroup has in a local. */
+  | { readonly kind: "mate"; readonly of: Value; readonly mate: number; readonly type: Type }
   /** The `at`-th four that the team has staged. */
   | { readonly kind: "staged"; readonly from: Staged; readonly at: Value; readonly type: Type }
   | { readonly kind: "uniform"; readonly name: string; readonly type: Type }
@@ -62,6 +66,8 @@ export interface Loops {
   readonly body: readonly Statement[];
   /** A whole number of teams runs. */
   readonly team?: Team;
+  /** Invocations of a subgroup, where they hand values to each other: consecutive ones, a whole number of them, on one way. */
+  readonly subgroup?: number;
   readonly reads: readonly Tensor[];
   readonly writes: readonly Tensor[];
   /** Whether what it writes must hold zeros before. */
@@ -80,7 +86,7 @@ export function isVector(v: Value): boolean {
     case "load": return v.vector;
     case "pack": case "staged": return true;
     case "apply": return v.args.some(isVector);
-    case "number": case "uniform": case "draw": case "part": return false;
+    case "number": case "uniform": case "draw": case "part": case "spread": case "mate": return false;
     default: return v satisfies never;
   }
 }
@@ -98,8 +104,8 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
         return look(v.at);
       case "apply": return v.args.forEach(look);
       case "pack": return v.parts.forEach(look);
-      case "part": return look(v.of);
-      case "draw": case "staged": return look(v.at);
+      case "part": case "mate": return look(v.of);
+      case "draw": case "staged": case "spread": return look(v.at);
       case "number": case "local": case "uniform": return;
       default: return v satisfies never;
     }
@@ -127,7 +133,7 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
 
 /** Loops as indented text, for people. */
 export function printLoops(loops: Loops): string {
-  const lines = [`${loops.name}: ${loops.invocations} invocations${loops.team ? ` in teams of ${loops.team.size}` : ""}`];
+  const lines = [`${loops.name}: ${loops.invocations} invocations${loops.team ? ` in teams of ${loops.team.size}` : ""}${loops.subgroup ? ` in subgroups of ${loops.subgroup}` : ""}`];
   const put = (list: readonly Statement[], indent: string): void => {
     for (const s of list) {
       switch (s.kind) {
@@ -156,6 +162,8 @@ function printValue(v: Value): string {
     case "staged": return `${v.from.name}[4 at ${printValue(v.at)}]`;
     case "pack": return `(${v.parts.map(printValue).join(", ")})`;
     case "part": return `${printValue(v.of)}.${v.lane}`;
+    case "spread": return `${v.from.name}[${printValue(v.at)} + mate of (${v.offsets.join(", ")})]`;
+    case "mate": return `${printValue(v.of)} of mate ${v.mate}`;
     case "draw": return `draw(${v.site}, ${printValue(v.at)})`;
     case "apply": return `${v.fn}(${v.args.map(printValue).join(", ")})`;
   }

@@ -5,8 +5,9 @@ import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Exp
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { invariant } from "../report/diagnostic.ts";
-import { simplifyNode, within } from "../ir/simplify.ts";
+import { flatOf, simplifyNode, within } from "../ir/simplify.ts";
 import { substitute, walk } from "../ir/rewrite.ts";
+import type { Mates } from "./mates.ts";
 import { hasFours } from "./vector.ts";
 import { isVector, type Local, type Statement, type Value } from "./loops.ts";
 
@@ -25,6 +26,8 @@ export class Lowering {
   readonly #groups = new Map<Reduce, readonly Reduce[]>();
   /** Fours loaded so far, and where they can be seen. */
   readonly #fetched: { readonly from: Tensor; readonly at: Expr; readonly row: Value; readonly scope: Scope }[] = [];
+  /** What the invocations of a subgroup have loaded for each other, likewise. */
+  readonly #spread: { readonly from: Tensor; readonly base: Expr; readonly offsets: readonly number[]; readonly row: Value; readonly scope: Scope }[] = [];
   readonly reads = new Set<Tensor>();
   readonly dials = new Set<string>();
   draws = false;
@@ -35,8 +38,11 @@ export class Lowering {
   /** Tensors of which neighbouring elements are wanted one by one: they are loaded four at a time. */
   readonly #rows: ReadonlySet<Tensor>;
 
+  readonly #mates: Mates | undefined;
+
   /** `bound` are the axes that have values outside every loop. */
-  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[], lane?: Axis, rows: ReadonlySet<Tensor> = new Set()) {
+  constructor(bound: ReadonlyMap<Axis, Value>, statements: Statement[], lane?: Axis, rows: ReadonlySet<Tensor> = new Set(), mates?: Mates) {
+    this.#mates = mates;
     const memo = new Map<Expr, Value>();
     for (const [axis, value] of bound) memo.set(index(axis), value);
     if (lane) memo.set(index(lane), { kind: "pack", parts: [0, 1, 2, 3].map((value) => ({ kind: "number", value, type: "int" })), type: "int" });
@@ -50,7 +56,12 @@ export class Lowering {
   }
 
   #isLaned(e: Expr): boolean {
-    return this.#lane !== undefined && e.free.has(this.#lane);
+    return this.#lane !== undefined && e.free.includes(this.#lane);
+  }
+
+  /** Whether a test may come out differently for points side by side, which must stay on one way. */
+  #isApart(test: Expr): boolean {
+    return this.#isLaned(test) || (this.#mates?.isApart(test) ?? false);
   }
 
   /** What an expression is at each of the four points. */
@@ -101,7 +112,7 @@ export class Lowering {
   }
 
   /** The depth of the outermost scope that binds all of `free`, with the tests directly inside it. */
-  #home(free: ReadonlySet<Axis>): number {
+  #home(free: readonly Axis[]): number {
     let depth = 0;
     let missing = [...free].filter((a) => !(this.#scopes[0] as Scope).binds.has(a));
     while (missing.length > 0 && depth + 1 < this.#scopes.length) {
@@ -114,7 +125,7 @@ export class Lowering {
   }
 
   /** Whether all of some axes have values here. */
-  #binds(free: ReadonlySet<Axis>): boolean {
+  #binds(free: readonly Axis[]): boolean {
     return [...free].every((a) => this.#scopes.some((s) => s.binds.has(a)));
   }
 
@@ -212,11 +223,7 @@ export class Lowering {
 
   #read(r: Read): Value {
     this.reads.add(r.tensor);
-    const extent = (k: number): number => (r.tensor.axes[k] as Axis).extent;
-    const at = r.outside !== "edge" ? r.at
-      : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
-    const flat = at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(extent(k)))), e)), int(0));
-    const load = (): Value => this.#load(r.tensor, flat);
+    const load = (): Value => this.#load(r.tensor, flatOf(r));
     const open = r.outside === "zero" || r.outside === "lowest" ? this.#unproven(insideConditions(r)) : [];
     if (open.length === 0) return this.#keep(load());
     const test = this.value(open.reduce((a, b) => apply("and", a, b)));
@@ -226,6 +233,11 @@ export class Lowering {
 
   /** An element of a tensor's storage, or four: in one go where they lie side by side and begin at a multiple of four. */
   #load(from: Tensor, flat: Expr): Value {
+    const shared = this.#isLaned(flat) ? undefined : this.#sharedOf(from, flat);
+    if (shared) return shared;
+    if (this.#isLaned(flat) && this.#mates?.shares(from, flat)) {
+      return { kind: "pack", parts: this.#apart(flat).map((at) => this.#keep(this.#load(from, at))), type: from.type };
+    }
     const four = this.#fours(flat, from);
     if (four) return { kind: "load", from, at: this.value(four), type: from.type, vector: true };
     if (this.#rows.has(from) && !this.#isLaned(flat)) {
@@ -238,6 +250,22 @@ export class Lowering {
     const parts = this.#apart(flat).map((at): Value => (isNowhere(at) ? { kind: "number", value: 0, type: from.type }
       : { kind: "load", from, at: this.value(at), type: from.type, vector: false }));
     return { kind: "pack", parts, type: from.type };
+  }
+
+  /** An element that one invocation of the subgroup has loaded for all. */
+  #sharedOf(from: Tensor, flat: Expr): Value | undefined {
+    const place = this.#mates?.placeOf(from, flat);
+    if (!place) return undefined;
+    const { base, offsets, mate } = place;
+    const known = this.#spread.find((f) => f.from === from && f.base === base && f.offsets === offsets && this.#scopes.includes(f.scope));
+    const of = known?.row ?? this.#at(this.#home(base.free), () => {
+      const first = offsets[0] ?? 0;
+      const at = this.value(simplifyNode(apply("add", base, int(first))));
+      const row = this.#keep({ kind: "spread", from, at, offsets: offsets.map((o) => o - first), type: from.type });
+      this.#spread.push({ from, base, offsets, row, scope: this.#top() });
+      return row;
+    });
+    return { kind: "mate", of, mate, type: from.type };
   }
 
   /** An element as one of the four it lies among, where it is known which. */
@@ -313,14 +341,14 @@ export class Lowering {
       scope.statements.push({ kind: "var", local, value: { kind: "number", value: reduceIdentity(m.by), type: m.type } });
       return local;
     });
-    const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])].filter((t) => !this.#isLaned(t)));
+    const tests = members.map((m) => [...m.where, ...(m.by === "sum" ? nonzeroConditions(m.body) : [])].filter((t) => !this.#isApart(t)));
     const common = (tests[0] as readonly Expr[]).filter((t) => tests.every((list) => list.includes(t)));
     // What is tested runs outside, so that a test fails once for all that is inside.
-    const isTested = (a: Axis): boolean => common.some((t) => t.free.has(a));
+    const isTested = (a: Axis): boolean => common.some((t) => t.free.includes(a));
     this.#loops([...e.over.filter(isTested), ...e.over.filter((a) => !isTested(a))], common, () => {
       members.forEach((m, i) => {
         // What only some of the neighbours must pass is left to their loads, which then stay shared.
-        const own = m.where.filter((t) => !this.#isLaned(t) && !common.includes(t));
+        const own = m.where.filter((t) => !this.#isApart(t) && !common.includes(t));
         this.#guarded(own, () => {
           const local = sums[i] as Local;
           const before: Value = { kind: "local", local, type: local.type };
@@ -337,9 +365,9 @@ export class Lowering {
     return scope.memo.get(e) as Value;
   }
 
-  /** The body of a reduction, neutral at those of the four points that its tests leave out. */
+  /** The body of a reduction, neutral at those points side by side that its tests leave out. */
   #masked(m: Reduce): Value {
-    const masks = m.where.filter((t) => this.#isLaned(t));
+    const masks = m.where.filter((t) => this.#isApart(t));
     if (masks.length === 0) return this.value(m.body);
     const neutral: Value = { kind: "number", value: reduceIdentity(m.by), type: m.type };
     return { kind: "apply", fn: "select", args: [this.value(masks.reduce((a, b) => apply("and", a, b))), this.value(m.body), neutral], type: m.type };
@@ -357,7 +385,7 @@ export class Lowering {
 
   /** Nested loops; every test stands as far out as its axes allow. */
   #loops(axes: readonly Axis[], tests: readonly Expr[], inside: () => void): void {
-    const now = tests.filter((t) => ![...t.free].some((a) => axes.includes(a)));
+    const now = tests.filter((t) => !t.free.some((a) => axes.includes(a)));
     const later = tests.filter((t) => !now.includes(t));
     this.#guarded(now, () => {
       const [axis, ...rest] = axes;

@@ -69,7 +69,7 @@ export class Nest {
       if (!r.tensor.body) continue;
       const before = this.#uses.has(r.tensor) ? this.#uses.get(r.tensor) : [];
       const now = uses?.map(({ root, from }): Use => {
-        const origin = (free: ReadonlySet<Axis>): ReadonlySet<Axis> => new Set([...free].flatMap((a) => {
+        const origin = (free: readonly Axis[]): ReadonlySet<Axis> => new Set(free.flatMap((a) => {
           const k = t.axes.indexOf(a);
           return k < 0 ? [a] : [...(from[k] ?? [])];
         }));

@@ -67,10 +67,10 @@ export function signatureOf(group: Group): Signature {
     return nodes.size - 1;
   };
   out.push(...group.axes.map((a) => axes.of(a)), "of", ...group.covered.map((a) => axes.of(a)), ":");
-  for (const { root, body } of group.results) {
+  for (const { root, body, at } of group.results) {
     const place = tensors.of(root);
     const value = visit(body);
-    out.push("into", place, value, root.type === "wide" ? root.axes.map((a) => `${axes.of(a)}`).join() : "", ";");
+    out.push("into", place, value, root.type === "wide" ? root.axes.map((a) => `${axes.of(a)}`).join() : "", ...(at ? ["at", ...at.map(visit)] : []), ";");
   }
   const byAge = (all: readonly { readonly id: number }[]): number[] => [...all.keys()].sort((i, k) => (all[i]?.id ?? 0) - (all[k]?.id ?? 0));
   const told = [

@@ -6,7 +6,7 @@ import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { partsOf, readsOf } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
-import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
+import { placeOf, pointsOf, type Group, type Lanes, type Schedule } from "./kernel.ts";
 import { four, hasFours } from "./vector.ts";
 
 /** Most accumulators an invocation keeps. */
@@ -16,12 +16,24 @@ const mostCovered = 64;
 /** Most products written out in the body of the innermost loop: more only cost compile time. */
 const longest = 96;
 /** Costs in multiplications: a load of one element and of four side by side, the test of a view, one turn of a loop. */
-const cost = { load: 3, row: 7, view: 3, turn: 5 };
+interface Costs {
+  readonly load: number;
+  readonly row: number;
+  readonly view: number;
+  readonly turn: number;
+}
+const card: Costs = { load: 3, row: 7, view: 3, turn: 5 };
+/** On a processor every invocation of a subgroup loads by itself, with a test of its own. */
+const processor: Costs = { load: 8, row: 24, view: 3, turn: 5 };
+/** To take from another invocation of the subgroup what it has loaded. */
+const handed = 1;
+const costsOf = ({ mates }: Lanes): Costs => (mates === undefined ? card : processor);
 
 export interface Tile {
   readonly tile: ReadonlyMap<Axis, number>;
   readonly unrolled: ReadonlySet<Axis>;
   readonly vector: Axis | undefined;
+  readonly subgroup: Extract<Schedule, { strategy: "map" }>["subgroup"];
 }
 
 /** Points of a tile, a vector counted as one. */
@@ -45,28 +57,61 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const { axes, results } = group;
   const sums = sumsOf(results.map((r) => r.body));
   const touched = distinctReads(results.map((r) => r.body)).map(touch);
-  const stores = results.map((r) => touchOf(r.root, axes));
+  const stores = results.map((r) => touchOf(r.root, r.at ?? placeOf(r.root, axes)));
   if (sums.length === 0) return neighbours(group, [...stores, ...touched], lanes);
   const vectors = [...vectorAxes([...axes, ...sums.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
   const accumulators = Math.max(...sums.map((l) => l.together));
+  const cost = costsOf(lanes);
+  const dependences = lanes.mates === undefined ? [] : dependencesOf(axes, sums);
   const all: (Tile & { readonly price: number })[] = [];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(registers / accumulators)), lanes);
-    const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector) / four), 0);
+    const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
+    const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
     for (const unrolled of unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
-      for (const tile of fitting) {
-        const price = storing + sums.reduce((n, sum) => n + priceOf(sum, tile, unrolled, vector, isOut), 0);
-        if (price < Infinity) all.push({ tile, unrolled, vector, price });
-      }
+      fitting.forEach((tile, i) => {
+        for (const subgroup of ways[i] ?? []) {
+          const price = storing + sums.reduce((n, sum) => n + priceOf(sum, { tile, unrolled, vector, subgroup }, isOut, cost), 0);
+          if (price < Infinity) all.push({ tile, unrolled, vector, subgroup, price });
+        }
+      });
     }
   }
   // Of two that differ by little, the one that was thought of first.
   let first: (typeof all)[number] | undefined;
   for (const t of all) if (!first || t.price < first.price * 0.98) first = t;
   return first ? [first, ...all.filter((t) => t !== first).sort((a, b) => a.price - b.price)].slice(0, offered) : [];
+}
+
+/** The sets of the launch's axes that what its sums read depends on. */
+function dependencesOf(axes: readonly Axis[], sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {
+  const found = new Map<string, ReadonlySet<Axis>>();
+  for (const r of sums.flatMap((s) => s.reads)) {
+    const own = axes.filter((a) => r.axes.includes(a));
+    found.set(own.map((a) => a.id).join(), new Set(own));
+  }
+  return [...found.values()];
+}
+
+/** How a subgroup may lie so that some reads are the same for all of it: along the last axes that these do not depend on. */
+function subgroups(axes: readonly Axis[], extent: (a: Axis) => number, dependences: readonly ReadonlySet<Axis>[], size: number | undefined): readonly Tile["subgroup"][] {
+  if (size === undefined) return [];
+  const found = new Map<string, Tile["subgroup"]>();
+  for (const apart of dependences) {
+    const along: Axis[] = [];
+    let points = 1;
+    for (let k = axes.length - 1; k >= 0 && points % size !== 0; k--) {
+      const a = axes[k] as Axis;
+      if (apart.has(a) || extent(a) === 1) continue;
+      along.unshift(a);
+      points *= extent(a);
+    }
+    if (points % size === 0) found.set(along.map((a) => a.id).join(), { size, along });
+  }
+  return [...found.values()];
 }
 
 /** Axes along which fours can be loaded or stored in one go somewhere. */
@@ -93,12 +138,13 @@ function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: L
 /** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
 function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): readonly Tile[] {
   const points = pointsOf(group);
-  const price = (a: Axis): number => touched.reduce((sum, t) => sum + priceOfLoad(t, a), 0);
+  const cost = costsOf(lanes);
+  const price = (a: Axis): number => touched.reduce((sum, t) => sum + priceOfLoad(t, a, cost), 0);
   const fours = points / four < lanes.wanted ? [] : [...vectorAxes(group.axes, touched)].sort((a, b) => price(a) - price(b));
-  const vectors = fours.filter((a) => price(a) < four * cost.load * touched.length).map((vector): Tile => ({ tile: new Map(), unrolled: new Set(), vector }));
+  const vectors = fours.filter((a) => price(a) < four * cost.load * touched.length).map((vector): Tile => ({ tile: new Map(), unrolled: new Set(), vector, subgroup: undefined }));
   const axis = [...group.axes].reverse().find((a) => a.extent > 1);
   const fitting = axis ? [4, 3, 2].filter((w) => axis.extent % w === 0 && points / w >= 16 * lanes.wanted) : [];
-  const tiles = [...fitting, 1].map((w): Tile => ({ tile: axis && w > 1 ? new Map([[axis, w]]) : new Map(), unrolled: new Set(), vector: undefined }));
+  const tiles = [...fitting, 1].map((w): Tile => ({ tile: axis && w > 1 ? new Map([[axis, w]]) : new Map(), unrolled: new Set(), vector: undefined, subgroup: undefined }));
   return [...vectors, ...tiles];
 }
 
@@ -121,7 +167,7 @@ interface Touch {
   /** Which of its indices may lie outside. */
   readonly viewed: readonly boolean[];
   readonly dimensions: readonly Dimension[];
-  readonly axes: ReadonlySet<Axis>;
+  readonly axes: readonly Axis[];
   /** The place in row-major storage; undefined where it is clamped. */
   readonly flat: Affine | undefined;
   /** Whether its storage can be seen as vectors. */
@@ -149,7 +195,7 @@ function sumsOf(bodies: readonly Expr[]): readonly Sum[] {
   for (const body of bodies) visit(body, new Set());
   return [...found.values()].map(({ list, around }) => {
     const over = (list[0] as Reduce).over;
-    const free = new Set(list.flatMap((e) => [...e.free]));
+    const free = new Set(list.flatMap((e) => e.free));
     const own = ownParts(list.map((e) => e.body));
     const reads = own.flatMap((e) => (e.kind === "read" ? [touch(e)] : []));
     const work = own.reduce((n, e) => n + Number(e.kind === "apply" && e.type === "real"), 0);
@@ -177,9 +223,9 @@ function distinctReads(all: readonly Expr[]): readonly Read[] {
   return [...new Set(all.flatMap(readsOf))];
 }
 
-/** What matters of storing a tensor at the points of these axes. */
-function touchOf(root: Tensor, axes: readonly Axis[]): Touch {
-  const whole = read(root, placeOf(root, axes));
+/** What matters of storing a tensor's elements at a place. */
+function touchOf(root: Tensor, place: readonly Expr[]): Touch {
+  const whole = read(root, place);
   invariant(whole.kind === "read", () => `${root.name} is not read`);
   return touch(whole);
 }
@@ -207,7 +253,7 @@ export const inRow = (r: Read, a: Axis): boolean => isRow(touch(r), a);
 
 /** Whether neighbours along an axis of the tile, which are wanted one by one, can be loaded four at a time. */
 function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefined): boolean {
-  if (vector && t.axes.has(vector)) return false;
+  if (vector && t.axes.includes(vector)) return false;
   return [...tile].some(([a, w]) => w % four === 0 && a !== vector && isRow(t, a));
 }
 
@@ -217,8 +263,8 @@ export function rowsOf(bodies: readonly Expr[], { tile, vector }: Pick<Tile, "ti
 }
 
 /** The cost of what a read needs for four points along an axis. */
-function priceOfLoad(t: Touch, a: Axis): number {
-  return !t.axes.has(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
+function priceOfLoad(t: Touch, a: Axis, cost: Costs): number {
+  return !t.axes.includes(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
 }
 
 function dimensionsOf(r: Read): readonly Dimension[] {
@@ -251,7 +297,7 @@ function unrollings(sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {
 }
 
 /** The cost of sums per point of the kernel. */
-function priceOf(sum: Sum, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySet<Axis>, vector: Axis | undefined, isOut: boolean): number {
+function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, isOut: boolean, cost: Costs): number {
   // Points of the tile that differ only along other axes share them.
   const own = new Map([...tile].filter(([a]) => sum.free.has(a)));
   const loops = [...sum.around, ...sum.over];
@@ -263,13 +309,21 @@ function priceOf(sum: Sum, tile: ReadonlyMap<Axis, number>, unrolled: ReadonlySe
   if (copies * side > longest && copies > 1) return Infinity;
   let loads = 0;
   const spread = new Map<Axis, number>([...own, ...written.map((a): [Axis, number] => [a, a.extent])]);
+  const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
   for (const r of sum.reads) {
-    const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector);
-    const apart = inRows(r, own, vector) ? cost.row / four : one;
-    loads += distinct(r, spread) * (apart + tested(r, own, written) * cost.view);
+    const count = distinct(r, spread);
+    const isApart = subgroup !== undefined && r.axes.some(isAlong);
+    const views = isApart && r.dimensions.some((moves, k) => r.viewed[k] && [...moves.keys()].some(isAlong)) ? 1 : tested(r, own, written);
+    const shared = count * (vector && r.axes.includes(vector) ? four : 1);
+    if (subgroup && !isApart && shared > 1) loads += Math.ceil(shared / subgroup.size) * cost.load + shared * handed + count * views * cost.view;
+    else {
+      const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector, cost);
+      const apart = inRows(r, own, vector) ? cost.row / four : one;
+      loads += count * (apart + views * cost.view);
+    }
   }
-  // A test that differs between the points of a tile cannot stand outside the loop.
-  const tests = sum.where.filter((w) => [...w.free].some((a) => spread.has(a))).length * copies;
+  // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
+  const tests = sum.where.filter((w) => w.free.some((a) => spread.has(a) || isAlong(a))).length * copies;
   return (turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn : 0))) / (widthOf(tile) * (isOut ? four : 1));
 }
 
@@ -297,7 +351,7 @@ function distinct(r: Touch, spread: ReadonlyMap<Axis, number>): number {
   let count = 1;
   const met = new Set<Axis>();
   for (const [a, w] of spread) {
-    if (met.has(a) || !r.axes.has(a)) continue;
+    if (met.has(a) || !r.axes.includes(a)) continue;
     let reach = w;
     for (const d of r.dimensions) {
       const step = d.get(a);

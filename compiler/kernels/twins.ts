@@ -8,7 +8,8 @@ import { invariant } from "../report/diagnostic.ts";
 import { digest, signatureOf, type Signature } from "./signature.ts";
 import { lower, schedules } from "./strategies/choose.ts";
 
-interface Made {
+/** A launch with its schedule, and its program. */
+export interface Made {
   readonly kernel: Kernel;
   readonly loops: Loops;
 }
@@ -25,7 +26,7 @@ export class Twins {
   }
 
   of(group: Group): Made {
-    const name = group.results.map((r) => r.root.name).join(", ");
+    const name = [...new Set(group.results.map((r) => r.root))].map((t) => t.name).join(", ");
     const signature = signatureOf(group);
     const first = this.#first.get(signature.key);
     if (first) {
@@ -55,13 +56,13 @@ function scheduleText(s: Schedule, axes: readonly Axis[]): string {
   const at = (list: Iterable<Axis>): string => [...list].map((a) => axes.indexOf(a)).join(",");
   if (s.strategy === "contract") return `contract ${s.block.rows}x${s.block.columns} by ${s.block.height}x${s.block.width}`;
   if (s.strategy === "scatter") return `scatter ${at(s.parallel)}`;
-  return `tile ${[...s.tile].map(([a, w]) => `${w}@${axes.indexOf(a)}`).join(",")} written ${at(s.unrolled)} fours ${s.vector ? at([s.vector]) : ""}`;
+  return `tile ${[...s.tile].map(([a, w]) => `${w}@${axes.indexOf(a)}`).join(",")} written ${at(s.unrolled)} fours ${s.vector ? at([s.vector]) : ""}${s.subgroup ? ` subgroup ${at(s.subgroup.along)}` : ""}`;
 }
 
 function renamedSchedule(s: Schedule, now: (a: Axis) => Axis): Schedule {
   switch (s.strategy) {
     case "map": return {
-      ...s, tile: new Map([...s.tile].map(([a, w]) => [now(a), w])), unrolled: new Set([...s.unrolled].map(now)), vector: s.vector && now(s.vector),
+      ...s, tile: new Map([...s.tile].map(([a, w]) => [now(a), w])), unrolled: new Set([...s.unrolled].map(now)), vector: s.vector && now(s.vector), subgroup: s.subgroup && { ...s.subgroup, along: s.subgroup.along.map(now) },
     };
     case "scatter": return { ...s, parallel: s.parallel.map(now), serial: s.serial.map(now) };
     case "contract": return s;
@@ -94,7 +95,8 @@ function renamed(list: readonly Statement[], now: (t: Tensor) => Tensor): readon
       case "load": return { ...v, from: now(v.from), at: value(v.at) };
       case "apply": return { ...v, args: v.args.map(value) };
       case "pack": return { ...v, parts: v.parts.map(value) };
-      case "part": return { ...v, of: value(v.of) };
+      case "part": case "mate": return { ...v, of: value(v.of) };
+      case "spread": return { ...v, from: now(v.from), at: value(v.at) };
       case "draw": case "staged": return { ...v, at: value(v.at) };
       case "number": case "local": case "uniform": return v;
       default: return v satisfies never;

@@ -19,7 +19,7 @@ export function unroll(e: Expr, axes: ReadonlySet<Axis>, memo = new Map<Expr, Ex
 function written(e: Reduce, axes: ReadonlySet<Axis>): Expr {
   const out = e.over.filter((a) => axes.has(a));
   const fn = e.by === "sum" ? "add" : e.by === "prod" ? "mul" : e.by;
-  const inner = e.where.filter((w) => out.some((a) => w.free.has(a)));
+  const inner = e.where.filter((w) => out.some((a) => w.free.includes(a)));
   const outer = e.where.filter((w) => !inner.includes(w));
   const identity = number(reduceIdentity(e.by), e.body.type);
   const term = inner.length === 0 ? e.body : apply("select", inner.reduce((a, b) => apply("and", a, b)), e.body, identity);

@@ -83,7 +83,7 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
     if (e.kind !== "read") return;
     e.at.forEach((at, k) => {
       const own = e.tensor.axes[k] as Axis;
-      if (at.free.size === 0) return;
+      if (at.free.length === 0) return;
       if (at.kind === "axis") {
         classes.join(own, at.axis);
         classes.add(own, loads);
@@ -94,7 +94,7 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
       const [only] = units;
       const isStraight = units.length === 1 && only && only[1] === 1 && only[0].kind === "axis" && sum.constant % together === 0 && e.outside !== "edge";
       classes.add(own, isStraight ? loads : -loads);
-      for (const a of at.free) if (a.extent % together === 0) classes.add(a, isStraight && at.free.size === 1 ? loads : -loads);
+      for (const a of at.free) if (a.extent % together === 0) classes.add(a, isStraight && at.free.length === 1 ? loads : -loads);
     });
   });
 }

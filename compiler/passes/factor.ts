@@ -29,7 +29,7 @@ function outside(e: Reduce, isScaled: (f: Expr) => boolean): Expr {
   const over = new Set(e.over);
   // Outside the sum nothing is left of its tests, which may be why a read stays inside.
   const isSafe = (f: Expr): boolean => e.where.length === 0 || staysInside(f);
-  const isFree = (f: Expr): boolean => [...f.free].every((a) => !over.has(a)) && isSafe(f) && !isScaled(f);
+  const isFree = (f: Expr): boolean => f.free.every((a) => !over.has(a)) && isSafe(f) && !isScaled(f);
   const factors = factorsOf(e.body).flatMap((f) => opened(f, isFree));
   const free = factors.filter(isFree);
   const bound = factors.filter((f) => !isFree(f));

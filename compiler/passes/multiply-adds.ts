@@ -32,7 +32,7 @@ function products(body: Expr, over: readonly Axis[], where: readonly Expr[], res
   if (new Set(factors.map((r) => r.tensor)).size < 2) return 0;
   let points = 1;
   // What only one factor depends on is summed before it is multiplied, unless an equation ties it to the rest.
-  const alone = (a: Axis): boolean => over.includes(a) && factors.filter((r) => r.free.has(a)).length < 2 && !where.some((w) => w.free.has(a));
+  const alone = (a: Axis): boolean => over.includes(a) && factors.filter((r) => r.free.includes(a)).length < 2 && !where.some((w) => w.free.includes(a));
   for (const a of new Set([...results, ...body.free, ...over])) if (!alone(a)) points *= a.extent;
   for (const w of where) points /= fixedAxis(w, results)?.extent ?? 1;
   return points;
@@ -47,5 +47,5 @@ function readsMultiplied(e: Expr): readonly Read[] {
 /** The result's axis that an equation determines, as in a transposed convolution: it multiplies nothing. */
 function fixedAxis(w: Expr, results: ReadonlySet<Axis>): Axis | undefined {
   if (w.kind !== "apply" || w.fn !== "eq") return undefined;
-  return [...w.free].find((a) => results.has(a));
+  return w.free.find((a) => results.has(a));
 }

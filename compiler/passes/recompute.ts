@@ -4,6 +4,7 @@ import { read, type Axis, type Expr } from "../ir/expr.ts";
 import { flopsOf } from "../ir/flops.ts";
 import { define, shapeOf, sizeOf, type Tensor } from "../ir/graph.ts";
 import { mapReads, readsOf } from "../ir/rewrite.ts";
+import { replaceable } from "../plan/lives.ts";
 import { assign, type Life } from "../plan/memory.ts";
 import { bytesOf, type Storage } from "../plan/storage.ts";
 import { Player, type Timeline, type Value } from "../plan/timeline.ts";
@@ -55,12 +56,14 @@ function fitting(values: readonly Value[], room: number): Choice | undefined {
 function valuesOf(order: readonly Definition[], { own, atEnd, overwrites }: Storage): readonly Value[] {
   const number = new Map(order.map((d, i) => [d.root, i]));
   const overwritten = new Map(order.flatMap((d, i) => (overwrites.get(d.root) ?? []).map((t): [Tensor, number] => [t, i])));
-  return order.map(({ root, body, covered }) => {
+  return order.map((d) => {
+    const { root, body, covered } = d;
     const tensors = [...new Set(readsOf(body).map((r) => r.tensor))];
     const fixed = own.has(root);
     return {
       bytes: fixed ? 0 : bytesOf(root),
       reads: tensors.flatMap((t) => (own.has(t) ? [] : number.get(t) ?? [])),
+      over: fixed ? [] : (replaceable([d]).get(root) ?? []).flatMap((t) => (own.has(t) || atEnd.has(t) ? [] : number.get(t) ?? [])),
       price: flopsOf(root, body, covered) + sizeOf(root),
       fixed,
       until: tensors.reduce((n, t) => Math.min(n, overwritten.get(t) ?? Infinity), Infinity),
@@ -74,10 +77,19 @@ function packed(values: readonly Value[], { makings }: Timeline): number {
   const latest = new Map<number, number>();
   const lives: Life[] = [];
   for (const { value, first, last } of makings) {
-    const { bytes, reads } = values[value] as Value;
+    const { bytes, reads, over = [] } = values[value] as Value;
     if (bytes === 0) continue;
     const apart = reads.flatMap((r) => latest.get(r) ?? []);
-    latest.set(value, lives.push({ bytes, first, last, apart }) - 1);
+    const [taken] = over.flatMap((u) => {
+      const k = latest.get(u);
+      return k !== undefined && lives[k]?.last === first ? [k] : [];
+    });
+    const before = taken === undefined ? undefined : lives[taken];
+    if (taken === undefined || !before) latest.set(value, lives.push({ bytes, first, last, apart }) - 1);
+    else {
+      lives[taken] = { ...before, last, apart: [...before.apart, ...apart.filter((k) => k !== taken)] };
+      latest.set(value, taken);
+    }
   }
   return assign(lives).bytes.reduce((a, b) => a + b, 0);
 }

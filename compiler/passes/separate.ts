@@ -3,14 +3,13 @@
 import { index, makeAxis, read, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import { define, type Tensor } from "../ir/graph.ts";
 import { rebuild } from "../ir/order.ts";
-import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
+import { changed, substitute } from "../ir/rewrite.ts";
 
 export function separate(roots: readonly Tensor[]): Map<Tensor, Tensor> {
   return rebuild(roots, (t, body) => {
     const memo = new Map<Expr, Expr>();
     if (body.kind !== "reduce") return inside(t, body, memo);
-    const parts = partsOf(body).map((p) => inside(t, p, memo));
-    return parts.every((p, i) => p === partsOf(body)[i]) ? body : withParts(body, parts);
+    return changed(body, (p) => inside(t, p, memo));
   });
 }
 
@@ -19,9 +18,7 @@ function inside(t: Tensor, e: Expr, memo: Map<Expr, Expr>): Expr {
   if (!e.reduces) return e;
   const known = memo.get(e);
   if (known) return known;
-  const parts = partsOf(e);
-  const next = parts.map((p) => inside(t, p, memo));
-  let made = next.every((p, i) => p === parts[i]) ? e : withParts(e, next);
+  let made = changed(e, (p) => inside(t, p, memo));
   if (made.kind === "reduce") made = own(t, made);
   memo.set(e, made);
   return made;

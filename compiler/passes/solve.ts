@@ -5,7 +5,7 @@ import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr } 
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { rebuild } from "../ir/order.ts";
-import { partsOf, substitute, withParts } from "../ir/rewrite.ts";
+import { changed, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import { landing } from "../ir/landing.ts";
 import { simplifyExpression } from "./simplify.ts";
@@ -17,9 +17,7 @@ export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
     if (!e.reduces) return e;
     const known = memo.get(e);
     if (known) return known;
-    const parts = partsOf(e);
-    const next = parts.map(go);
-    let made = next.every((p, i) => p === parts[i]) ? e : withParts(e, next);
+    let made = changed(e, go);
     if (made.kind === "reduce" && made.where.length > 0) {
       made = solveReduction(made.by, { over: made.over, where: made.where, body: made.body });
     }
@@ -65,7 +63,7 @@ function tidy(d: Domain): Domain {
 
 function bestMove(d: Domain): Move | undefined {
   const bound = new Set(d.over);
-  const isBound = (e: Expr): boolean => [...e.free].some((a) => bound.has(a));
+  const isBound = (e: Expr): boolean => e.free.some((a) => bound.has(a));
   let best: Move | undefined;
   for (const equation of d.where) {
     if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int" || !isBound(equation)) continue;
@@ -92,7 +90,7 @@ function* moves(d: Domain, equation: Expr, sum: Affine, isBound: (e: Expr) => bo
   const solvable = d.over
     .map((axis) => ({ axis, c: coefficient(sum, axis) }))
     .filter((x): x is { axis: Axis; c: number } => x.c !== undefined);
-  const settled = (e: Expr): boolean => [...e.free].every((a) => made.has(a) || !d.over.includes(a));
+  const settled = (e: Expr): boolean => e.free.every((a) => made.has(a) || !d.over.includes(a));
   const originals = solvable.filter((x) => !made.has(x.axis));
 
   // One axis with nothing else to choose: a substitution.
@@ -208,7 +206,7 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
 function openSteep(d: Domain, rest: readonly Expr[], n: Expr, m: number, target: Expr): Move | undefined {
   const sum = affine(n);
   const steep = d.over.flatMap((axis) => {
-    const c = made.has(axis) || target.free.has(axis) ? undefined : coefficient(sum, axis);
+    const c = made.has(axis) || target.free.includes(axis) ? undefined : coefficient(sum, axis);
     return c !== undefined && Math.abs(c) > 1 ? [{ axis, c }] : [];
   });
   const [only] = steep;

@@ -6,11 +6,13 @@ import { walk } from "../ir/rewrite.ts";
 import { shapeOf, type Origin, type Tensor, type Weight } from "../ir/graph.ts";
 import type { Definition, Kernel } from "../kernels/kernel.ts";
 import type { Loops } from "../kernels/loops.ts";
+import type { Launch } from "../kernels/ranges.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { lineColumn } from "../source.ts";
 import type { Binding } from "../wgsl/emit.ts";
 import { Texts } from "../wgsl/texts.ts";
 import type { Pack } from "./layout.ts";
+import type { Stays } from "./lives.ts";
 import { assign } from "./memory.ts";
 import type { BufferSpec, Cost, Kept, Phase, Plan, Port, Profile, Provenance, Shader, Slice, Start, Step, Uniform } from "./plan.ts";
 import { bytesOf, elementBytes, type Storage } from "./storage.ts";
@@ -38,8 +40,8 @@ export interface Job {
   readonly memories: readonly ({ readonly path: string; readonly flat: Tensor; readonly offset: number; readonly shape: readonly number[]; readonly start: number } & Ordered)[];
 }
 
-/** Kernels come in the order in which they run. */
-export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; readonly loops: Loops }[], storage: Storage, phases: ReadonlyMap<Tensor, Phase>, profile: Profile): Plan {
+/** Launches come in the order in which they run; `stays` tells where their transient values lie. */
+export function assemble(job: Job, launches: readonly Launch[], { stays }: Stays, storage: Storage, phases: ReadonlyMap<Tensor, Phase>, profile: Profile): Plan {
   const { inPlace } = storage;
 
   // Storage: kept values have buffers of their own, the rest share by liveness.
@@ -62,56 +64,48 @@ export function assemble(job: Job, kernels: readonly { readonly kernel: Kernel; 
   for (const u of job.updates) keep(u.now);
   for (const [next, now] of inPlace) slices.set(next, keep(now));
   for (const o of job.outputs) keep(o.tensor);
-  const life = new Map<Tensor, { first: number; last: number }>();
-  kernels.forEach(({ loops }, at) => {
-    for (const t of [...loops.writes, ...loops.reads]) {
-      const l = life.get(t);
-      if (l) l.last = at;
-      else life.set(t, { first: at, last: at });
-    }
-  });
-  for (const t of storage.atEnd) {
-    const l = life.get(t);
-    if (l) l.last = kernels.length;
-  }
-  const transient = [...life].filter(([t]) => !storage.own.has(t));
-  const number = new Map(transient.map(([t], i) => [t, i]));
-  const reads = new Map(kernels.flatMap(({ loops }) => loops.writes.map((t) => [t, loops.reads])));
-  const assigned = assign(transient.map(([t, l]) => ({ bytes: bytesOf(t), ...l, apart: (reads.get(t) ?? []).flatMap((r) => number.get(r) ?? []) })));
+  const readBeside = new Map(launches.flatMap(({ loops }) => loops.writes.map((t) => [t, loops.reads])));
+  const number = new Map(stays.flatMap(({ tensors }, i) => tensors.map((t) => [t, i])));
+  const assigned = assign(stays.map(({ tensors, first, last }, i) => {
+    const apart = tensors.flatMap((t) => (readBeside.get(t) ?? []).flatMap((r) => number.get(r) ?? []));
+    return { bytes: Math.max(...tensors.map(bytesOf)), first, last, apart: apart.filter((k) => k !== i) };
+  }));
   const base = buffers.length;
   const holders = new Map<number, Tensor>();
-  transient.forEach(([t], i) => {
+  stays.forEach(({ tensors }, i) => {
     const k = assigned.buffer[i] as number;
-    const holder = holders.get(k);
-    if (!holder || bytesOf(t) > bytesOf(holder)) holders.set(k, t);
-    slices.set(t, { buffer: base + k, offset: assigned.offset[i] as number, bytes: bytesOf(t) });
+    for (const t of tensors) {
+      const holder = holders.get(k);
+      if (!holder || bytesOf(t) > bytesOf(holder)) holders.set(k, t);
+      slices.set(t, { buffer: base + k, offset: assigned.offset[i] as number, bytes: bytesOf(t) });
+    }
   });
   assigned.bytes.forEach((bytes, k) => {
     const holder = holders.get(k) as Tensor;
     buffers.push({ name: holder.name, bytes, kept: false, origin: provenance(holder.origin) });
   });
 
-  const uniforms = uniformsOf(kernels.map((k) => k.loops), kernels);
+  const uniforms = uniformsOf(launches);
   const texts = new Texts(uniforms, profile);
   const work = new Map<Loops, number>();
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
-  const steps: Step[] = kernels.flatMap(({ kernel, loops }) => {
-    const { root } = kernel.results[0] as Definition;
+  const steps: Step[] = launches.flatMap(({ kernels, loops }) => {
+    const { root } = kernels[0]?.results[0] as Definition;
     const { bindings, bound } = bind(loops, texts.vectors(loops), slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
-    const size = loops.team?.size ?? Math.min(loops.invocations < 1024 ? 16 : 64, profile.maxInvocations);
+    const size = loops.team?.size ?? Math.min(Math.max(loops.invocations < 1024 ? 16 : 64, loops.subgroup ?? 1), profile.maxInvocations);
     const made = texts.text(loops, bindings, size);
     const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
     const key = `${access.join()}\n${made.wgsl}`;
     let shader = byText.get(key);
     if (shader === undefined) {
-      shader = shaders.push({ name: kernel.name, wgsl: made.wgsl, uniforms: made.uniforms, access, ...(profile.ranges ? { ranges: true } : {}) }) - 1;
+      shader = shaders.push({ name: loops.name, wgsl: made.wgsl, uniforms: made.uniforms, access, ...(profile.ranges ? { ranges: true } : {}) }) - 1;
       byText.set(key, shader);
     }
     const dispatch: Extract<Step, { kind: "dispatch" }> = {
-      kind: "dispatch", name: kernel.name, shader, bindings: bound, groups: made.groups,
-      phase: phases.get(root) ?? "forward", cost: costOf(kernel, loops, work), origin: provenance(root.origin),
+      kind: "dispatch", name: loops.name, shader, bindings: bound, groups: made.groups,
+      phase: phases.get(root) ?? "forward", cost: costOf(kernels, loops, work), origin: provenance(root.origin),
     };
     return loops.adds ? [{ kind: "clear", slice: slices.get(root) as Slice, phase: dispatch.phase }, dispatch] : [dispatch];
   });
@@ -150,9 +144,9 @@ function declared(shape: readonly number[], order: readonly number[] | undefined
 }
 
 /** `known` has the operations of launches whose program others run too. */
-function costOf(kernel: Kernel, loops: Loops, known: Map<Loops, number>): Cost {
+function costOf(kernels: readonly Kernel[], loops: Loops, known: Map<Loops, number>): Cost {
   const program = loops.like ?? loops;
-  const flops = known.get(program) ?? flopsIn(kernel);
+  const flops = known.get(program) ?? kernels.reduce((n, k) => n + flopsIn(k), 0);
   known.set(program, flops);
   return { bytes: [...new Set([...loops.reads, ...loops.writes])].reduce((n, t) => n + bytesOf(t), 0), flops };
 }
@@ -194,10 +188,10 @@ function bind(loops: Loops, vectors: ReadonlySet<Tensor>, slices: ReadonlyMap<Te
   return { bindings, bound };
 }
 
-function uniformsOf(all: readonly Loops[], kernels: readonly { readonly kernel: Kernel }[]): Uniform[] {
+function uniformsOf(launches: readonly Launch[]): Uniform[] {
   const values = new Map<string, number>();
-  for (const { kernel } of kernels) collectDials(kernel, values);
-  const names = [...new Set(all.flatMap((l) => l.dials))].sort();
+  for (const { kernels } of launches) for (const k of kernels) collectDials(k, values);
+  const names = [...new Set(launches.flatMap((l) => l.loops.dials))].sort();
   const fields: { name: string; type: "f32" | "u32"; value: number }[] = [
     { name: "draw_step", type: "u32", value: 0 }, { name: "draw_seed", type: "u32", value: 0 },
     ...names.map((name) => ({ name, type: "f32" as const, value: values.get(name) ?? 0 })),

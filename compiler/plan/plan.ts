@@ -128,6 +128,10 @@ export interface Profile {
    * on a processor that takes longer than all that it saves.
    */
   readonly opaque?: boolean;
+  /** Invocations of a subgroup where a load for all of them is as dear as one for each: on processors. They are consecutive. */
+  readonly subgroup?: number | undefined;
+  /** Whether launches of different shapes stay apart, so that each can be timed. */
+  readonly apart?: boolean;
   /** What was found to be fast on this adapter. */
   readonly choose?: Choose;
 }

@@ -5,6 +5,8 @@ export interface Value {
   readonly bytes: number;
   /** The values that its launch reads. */
   readonly reads: readonly number[];
+  /** Those of them that it may be written over, if its launch is the last to read them; they are as large. */
+  readonly over?: readonly number[];
   /** What its launch costs. */
   readonly price: number;
   /** Whether it lies in memory of its own and is made exactly once, where it stands. */
@@ -75,6 +77,9 @@ export class Player {
   #first: Float64Array;
   #last: Float64Array;
   #makings = 0;
+  /** The latest making by value so far, and the one before by making. */
+  readonly #newest: Int32Array;
+  #older: Int32Array;
   #live: Float64Array;
   #price = 0;
 
@@ -88,6 +93,7 @@ export class Player {
     this.#start = new Int32Array(n + 2);
     [this.#next, this.#use] = [new Int32Array(8 * n), new Float64Array(8 * n)];
     [this.#value, this.#first, this.#last] = [new Int32Array(2 * n), new Float64Array(2 * n), new Float64Array(2 * n)];
+    [this.#newest, this.#older] = [new Int32Array(n), new Int32Array(2 * n)];
     this.#live = new Float64Array(4 * n);
   }
 
@@ -110,6 +116,7 @@ export class Player {
     const n = this.#values.length;
     this.#head.fill(-1);
     this.#again.fill(0);
+    this.#newest.fill(-1);
     this.#uses = this.#makings = this.#price = 0;
     // Consumers first: what is made again reads once more.
     for (let i = n - 1; i >= 0; i--) {
@@ -149,10 +156,13 @@ export class Player {
     const k = this.#makings++;
     if (k >= this.#value.length) {
       [this.#value, this.#first, this.#last] = [grown(this.#value, Int32Array), grown(this.#first, Float64Array), grown(this.#last, Float64Array)];
+      this.#older = grown(this.#older, Int32Array);
     }
     this.#value[k] = i;
     this.#first[k] = first;
     this.#last[k] = last;
+    this.#older[k] = this.#newest[i] as number;
+    this.#newest[i] = k;
     const value = this.#values[i] as Value;
     this.#price += value.price;
     for (const r of value.reads) this.#read(r, first);
@@ -178,6 +188,12 @@ export class Player {
     return (this.#start[launch + 1] as number) - span + (use - launch * span);
   }
 
+  /** Whether a making of a value is read for the last time at this use. */
+  #ends(i: number, use: number): boolean {
+    for (let k = this.#newest[i] as number; k !== -1; k = this.#older[k] as number) if (this.#last[k] === use) return true;
+    return false;
+  }
+
   #measure(): Score {
     const n = this.#values.length;
     for (let i = 0; i <= n; i++) this.#start[i + 1] = (this.#start[i] as number) + (this.#again[i] as number) + 1;
@@ -185,10 +201,12 @@ export class Player {
     if (total >= this.#live.length) this.#live = new Float64Array(2 * total);
     const live = this.#live.fill(0);
     for (let k = 0; k < this.#makings; k++) {
-      const { bytes } = this.#values[this.#value[k] as number] as Value;
+      const { bytes, over } = this.#values[this.#value[k] as number] as Value;
       const first = this.#place(this.#first[k] as number);
       const end = this.#place(this.#last[k] as number) + 1;
-      live[first] = (live[first] as number) + bytes;
+      // A value written over another one adds to what lives only when that one is gone.
+      const from = over?.some((u) => this.#ends(u, this.#first[k] as number)) ? first + 1 : first;
+      live[from] = (live[from] as number) + bytes;
       live[end] = (live[end] as number) - bytes;
     }
     let [now, peak, excess] = [0, 0, 0];

@@ -113,12 +113,15 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   // All of a team leave or none: who is alone at a barrier waits for ever.
   const [builtins, id, all] = loops.team ? ["@builtin(workgroup_id) team_id: vec3<u32>, @builtin(local_invocation_index) number: u32", of("team_id", 1), groups]
     : ["@builtin(global_invocation_id) gid: vec3<u32>", of("gid", size), loops.invocations];
-  const wgsl = `${words.halves() ? "enable f16;\n" : ""}${head.join("\n")}
+  // That a subgroup is on one way follows from what its invocations have in common, which only the compiler knows.
+  const enabled = `${words.halves() ? "enable f16;\n" : ""}${loops.subgroup ? "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n" : ""}`;
+  const mates = loops.subgroup ? ["let mate = i32(sg_place);", ...words.spreads()].map((line) => `  ${line}\n`).join("") : "";
+  const wgsl = `${enabled}${head.join("\n")}
 @compute @workgroup_size(${size})
-fn main(${builtins}${hides ? ", @builtin(num_workgroups) groups: vec3<u32>" : ""}) {
+fn main(${builtins}${hides ? ", @builtin(num_workgroups) groups: vec3<u32>" : ""}${loops.subgroup ? ", @builtin(subgroup_invocation_id) sg_place: u32" : ""}) {
 ${hides ? "  let one = i32(groups.z);\n" : ""}  let ${loops.id.name} = ${id};
   if (${loops.id.name} >= ${all}) { return; }
-${loops.team ? `  let ${loops.team.member.name} = i32(number);\n` : ""}${out.join("\n")}
+${loops.team ? `  let ${loops.team.member.name} = i32(number);\n` : ""}${mates}${out.join("\n")}
 }
 `;
   return { wgsl, groups: [columns, rows, 1], uniforms: uses };

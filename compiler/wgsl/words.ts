@@ -17,6 +17,7 @@ export class Words {
   readonly #slot: (t: Tensor) => number;
   readonly #bindings: readonly Binding[];
   readonly #used = new Set<(typeof functions)[number]>();
+  readonly #spreads = new Map<string, string>();
 
   /** `slot` gives the binding of a tensor. */
   constructor(slot: (t: Tensor) => number, bindings: readonly Binding[]) {
@@ -40,13 +41,15 @@ export class Words {
       case "number": return literal(v.value, v.type);
       case "local": return v.local.name;
       case "uniform": return `dials.${v.name.replace(/\W/g, "_")}`;
-      case "load": return this.#load(v);
+      case "load": return this.#loaded(v.from, this.of(v.at), v.vector);
       case "draw":
         this.#used.add("draw");
         return `draw(dials.draw_seed, dials.draw_step, ${v.site}u, ${this.of(v.at)})`;
       case "staged": return `${v.from.name}[${this.of(v.at)}]`;
       case "pack": return `vec4<${scalar(v.type)}>(${v.parts.map((p) => this.of(p)).join(", ")})`;
       case "part": return `${this.of(v.of)}.${"xyzw"[v.lane]}`;
+      case "spread": return this.#loaded(v.from, `(${this.of(v.at)} + ${this.#spread(v.offsets)})`, false);
+      case "mate": return `subgroupBroadcast(${this.of(v.of)}, ${v.mate}u)`;
       case "apply": return this.#apply(v);
       default: return v satisfies never;
     }
@@ -67,13 +70,29 @@ export class Words {
     return parts === 1 ? `buf${b}[${place} / 4][${place} % 4] = ${what};` : `set${b}(${place} / 4, ${place} % 4, ${what});`;
   }
 
-  #load(v: Extract<Value, { kind: "load" }>): string {
-    const b = this.#slot(v.from);
+  /** The locals that every invocation has at the beginning: how far from the first of a subgroup it loads. */
+  spreads(): readonly string[] {
+    return [...this.#spreads].map(([key, name]) => {
+      const offsets = key.split(",").map(Number);
+      const step = (offsets[1] ?? 0) - (offsets[0] ?? 0);
+      if (offsets.every((o, i) => o === i * step)) return `let ${name} = ${step === 1 ? "mate" : `mate * ${step}`};`;
+      return `let ${name} = array<i32, ${offsets.length}>(${key})[mate];`;
+    });
+  }
+
+  #spread(offsets: readonly number[]): string {
+    const key = offsets.join();
+    const known = this.#spreads.get(key) ?? `spread${this.#spreads.size}`;
+    this.#spreads.set(key, known);
+    return known;
+  }
+
+  #loaded(from: Tensor, at: string, vector: boolean): string {
+    const b = this.#slot(from);
     const { parts, vector: wide, half } = this.#bindings[b] as Binding;
-    const at = this.of(v.at);
-    const place = v.vector || !wide ? (parts === 1 ? `buf${b}[${at}]` : `get${b}(${at})`)
+    const place = vector || !wide ? (parts === 1 ? `buf${b}[${at}]` : `get${b}(${at})`)
       : parts === 1 ? `buf${b}[${at} / 4][${at} % 4]` : `get${b}(${at} / 4)[${at} % 4]`;
-    return half ? `${v.vector ? "vec4<f32>" : "f32"}(${place})` : place;
+    return half ? `${vector ? "vec4<f32>" : "f32"}(${place})` : place;
   }
 
   /** A real, or four, as halves. */

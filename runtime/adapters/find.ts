@@ -1,8 +1,8 @@
 // Finds the adapter to compute on: a real GPU, the system's software Vulkan, or the embedded one.
 
 import { catching } from "./chatter.ts";
-import { embeddedDriver, privateFolder } from "./embedded.ts";
-import { findLoader } from "./loader.ts";
+import { embeddedDriver, privateFolder, type Embedded } from "./embedded.ts";
+import { findLoader, loaderFolder } from "./loader.ts";
 import { installedDrivers } from "./manifests.ts";
 
 /** What may be asked for. `auto` takes the first that works, in the order `gpu`, `system`, `embedded`. */
@@ -43,6 +43,9 @@ const order: Readonly<Record<AdapterChoice, readonly AdapterKind[]>> = {
   none: [],
 };
 
+/** Dawn's own notion of a fallback adapter leaves out Mesa's, so that one is asked for by name. */
+const softwareNames = ["llvmpipe", "SwiftShader"] as const;
+
 const instances = new Set<GPU>();
 
 /** Looks in the places that `choice` allows and stops at the first that has an adapter. */
@@ -76,8 +79,25 @@ async function tryKind(kind: AdapterKind, switches: DawnSwitches): Promise<Found
   }
   if (kind !== "embedded") return withVariables({}, () => ask(kind, switches));
   if (typeof driver === "string") return driver;
-  // The older name is for system loaders from before 2022.
-  return withVariables({ VK_DRIVER_FILES: driver.manifest, VK_ICD_FILENAMES: driver.manifest }, () => ask(kind, switches));
+  return withVariables(driverVariables(driver), () => ask(kind, switches));
+}
+
+/** The older name is for system loaders from before 2022. */
+const driverVariables = ({ manifest }: Embedded): Readonly<Record<string, string>> => ({ VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest });
+
+/**
+ * The variables that lead another process to an adapter found here, once a search was made: where its driver and the Vulkan loader lie,
+ * and in DAWN_OPTIONS what a Dawn of its own is to be asked for. Of several GPUs the process chooses by itself.
+ */
+export function adapterVariables({ kind, name }: Pick<FoundAdapter, "kind" | "name">): Readonly<Record<string, string>> {
+  const driver = kind === "embedded" ? embeddedDriver() : "";
+  const folder = loaderFolder();
+  const software = kind === "system" ? softwareNames.find((one) => name.includes(one)) : undefined;
+  return {
+    ...(typeof driver === "string" ? {} : driverVariables(driver)),
+    ...(folder === undefined ? {} : { LD_LIBRARY_PATH: [folder, process.env["LD_LIBRARY_PATH"] ?? ""].filter((one) => one !== "").join(":") }),
+    ...(software === undefined ? {} : { DAWN_OPTIONS: `adapter=${software}` }),
+  };
 }
 
 async function ask(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdapter | string> {
@@ -87,8 +107,7 @@ async function ask(kind: AdapterKind, switches: DawnSwitches): Promise<FoundAdap
   } catch (cause) {
     return `Dawn could not be loaded: ${firstLine(cause)}`;
   }
-  // Dawn's own notion of a fallback adapter leaves out Mesa's, so that one is asked for by name.
-  const names = kind === "system" && process.platform === "linux" ? ["llvmpipe", "SwiftShader"] : [undefined];
+  const names = kind === "system" && process.platform === "linux" ? softwareNames : [undefined];
   let said = "";
   for (const name of names) {
     const answer = await request(() => {

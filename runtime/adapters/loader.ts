@@ -1,11 +1,13 @@
 // Makes the Vulkan loader findable before Dawn asks for it by name.
 
 import { constants } from "node:os";
+import { dirname } from "node:path";
 
 /** From dlfcn.h: the library outlives the handle that Node closes when it finds no addon inside. */
 const keepLoaded = 0x1000;
 
-let found = false;
+/** The library that was found. */
+let found: string | undefined;
 
 /**
  * Whether Dawn will find a Vulkan loader. Looks for the system's first and then, if given, for `spare`.
@@ -13,9 +15,14 @@ let found = false;
  * without a search path, which a running process could no longer change. Away from Linux there is nothing to do.
  */
 export function findLoader(spare: string | undefined): boolean {
-  if (process.platform !== "linux" || found) return true;
-  found = load("libvulkan.so.1") || (spare !== undefined && load(spare));
-  return found;
+  if (process.platform !== "linux") return true;
+  found ??= ["libvulkan.so.1", ...(spare === undefined ? [] : [spare])].find(load);
+  return found !== undefined;
+}
+
+/** The folder of the loader that was found, where it lies in none that the system looks into; other processes have to be told. */
+export function loaderFolder(): string | undefined {
+  return found?.includes("/") === true ? dirname(found) : undefined;
 }
 
 /** Node refuses any library that is no addon, but only after the linker has mapped it. */

@@ -58,13 +58,11 @@ export class Feed {
     this.#filling.catch(() => undefined);
   }
 
-  /** Gives the session its inputs for a part. Returns the milliseconds that this took; next to none where the part was prepared. */
-  async give(part: number): Promise<number> {
-    const began = performance.now();
+  /** Gives the session its inputs for a part, at once where the part was prepared. */
+  async give(part: number): Promise<void> {
     if (this.#part !== part) this.prepare(part);
     await this.#filling;
     this.#part = -1;
-    return performance.now() - began;
   }
 
   /** Waits until nothing is on its way to the device that nobody will want. */

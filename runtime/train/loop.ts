@@ -30,7 +30,7 @@ export interface StepReport {
   /** What the loss was multiplied by, in half precision. */
   readonly scale: number | undefined;
   readonly seconds: number;
-  /** Seconds of these in which the device had nothing to do for want of its batch; too high rather than too low. */
+  /** Seconds of these, or before them, in which the device had nothing to do for want of this step's batch; too high rather than too low. */
   readonly wait: number;
 }
 
@@ -43,54 +43,122 @@ export interface LoopSetup {
   readonly length: Length;
   /** Steps done before. */
   readonly from: number;
-  /** Told of every step, in order, as soon as its loss is known. */
+  /** Told of every step, in order, as soon as its loss is known. The next one may be under way then. */
   readonly onStep: (report: StepReport) => void;
-  /** Runs between two steps, after `onStep`: validation and checkpoints. */
+  /** Whether `afterStep` needs the session as this step has left it; the next one begins only when that is done. */
+  readonly pauses: (step: number) => boolean;
+  /** Follows every `onStep`: validation and checkpoints. */
   readonly afterStep: (step: number) => Promise<void>;
-  /** Asked before every step. */
+  /** Asked before every step is begun; those that are under way are ended. */
   readonly interrupted: () => boolean;
 }
 
-/** Runs the steps and gives the number of those done. A `Fault` when the loss is no longer a number. */
+/** Seconds that a step takes before nothing is gained by beginning the next one early, and who stops the run would wait for two. */
+const long = 1;
+
+/**
+ * Runs the steps and gives the number of those done. The loss of a step comes back while the device is at the next one. A `Fault` when
+ * the loss is no longer a number: then no later step is told of, and the step before was the last that `afterStep` followed.
+ */
 export async function trainLoop(setup: LoopSetup): Promise<number> {
-  const feed = new Feed(setup.session, setup.cases, setup.sampling);
-  try {
-    let step = setup.from;
-    while (step < setup.length.total && !setup.interrupted()) {
-      setup.onStep(await oneStep(setup, feed, step));
-      step++;
-      await setup.afterStep(step);
+  const { session, cases, sampling, length, from, onStep, pauses, afterStep, interrupted } = setup;
+  const feed = new Feed(session, cases, sampling);
+  const load = new Load(feed);
+  const under: Begun[] = [];
+  let step = from;
+  let last = { at: 0, seconds: Infinity };
+  const endTo = async (most: number): Promise<void> => {
+    for (let [first] = under; first !== undefined && under.length > most; [first] = under) {
+      const { report, at } = await ended(first, last.at);
+      last = { at, seconds: report.seconds };
+      under.shift();
+      onStep(report);
+      await afterStep(report.step);
     }
+  };
+  try {
+    while (step < length.total && !interrupted()) {
+      under.push(await begin(setup, feed, load, step++));
+      await endTo(pauses(step) || last.seconds > long ? 0 : 1);
+    }
+    await endTo(0);
     return step;
   } finally {
+    await Promise.allSettled(under.flatMap(({ parts }) => parts));
     await feed.close();
   }
 }
 
-/** Does the step after `done` others, part by part. */
-async function oneStep({ session, sampling, length }: LoopSetup, feed: Feed, done: number): Promise<StepReport> {
+/** A step that the device was given; times in milliseconds. */
+interface Begun {
+  readonly step: number;
+  readonly started: number;
+  readonly wait: number;
+  /** What each part gives, and when. */
+  readonly parts: readonly Promise<{ readonly values: ReadonlyMap<string, Float32Array>; readonly at: number }>[];
+}
+
+/** Gives the device the step after `done` others, part by part. */
+async function begin({ session, sampling, length }: LoopSetup, feed: Feed, load: Load, done: number): Promise<Begun> {
   const outputs = session.plan.outputs.map(({ name }) => name).filter((name) => name === "loss" || name === "rate" || name === "scale" || name.startsWith(turned));
-  const { parts } = feed;
+  const count = feed.parts;
   const started = performance.now();
-  let [loss, wait] = [0, 0];
-  let values: ReadonlyMap<string, Float32Array> = new Map();
-  for (let part = 0; part < parts; part++) {
-    const number = done * parts + part;
-    wait += await feed.give(number);
-    setDials(session, dialsAt(done, length, sampling.seed, { part, parts }));
-    await session.run({ update: part === parts - 1 });
-    const results = session.readMany(outputs);
+  const parts: Begun["parts"][number][] = [];
+  let wait = 0;
+  for (let part = 0; part < count; part++) {
+    const number = done * count + part;
+    const wanted = performance.now();
+    await feed.give(number);
+    wait += load.add(wanted);
+    setDials(session, dialsAt(done, length, sampling.seed, { part, parts: count }));
+    await session.run({ update: part === count - 1 });
+    const result = session.readMany(outputs).then((values) => ({ values, at: load.take() }));
+    // Told by whoever awaits it.
+    result.catch(() => undefined);
+    parts.push(result);
     // While the device computes.
-    if (number + 1 < length.total * parts) feed.prepare(number + 1);
-    values = await results;
-    wait += feed.unseen();
-    loss += (values.get("loss")?.[0] ?? Number.NaN) / parts;
+    if (number + 1 < length.total * count) feed.prepare(number + 1);
   }
-  const step = done + 1;
+  return { step: done + 1, started, wait, parts };
+}
+
+/** What a step gave, once it is done; the step before was done at `before`. */
+async function ended({ step, started, wait, parts }: Begun, before: number): Promise<{ readonly report: StepReport; readonly at: number }> {
+  let [loss, at] = [0, 0];
+  let values: ReadonlyMap<string, Float32Array> = new Map();
+  for (const part of parts) {
+    ({ values, at } = await part);
+    loss += (values.get("loss")?.[0] ?? Number.NaN) / parts.length;
+  }
   const rate = values.get("rate")?.[0];
   if (!Number.isFinite(loss)) throw diverged(step, loss, rate);
   const dials = Object.fromEntries([...values].flatMap(([name, [value]]) => (name.startsWith(turned) && value !== undefined ? [[name.slice(turned.length), value]] : [])));
-  return { step, loss, rate, dials, scale: values.get("scale")?.[0], seconds: (performance.now() - started) / 1000, wait: wait / 1000 };
+  return { report: { step, loss, rate, dials, scale: values.get("scale")?.[0], seconds: (at - Math.max(started, before)) / 1000, wait: wait / 1000 }, at };
+}
+
+/** What the device has to do, as far as the processor knows. Times in milliseconds. */
+class Load {
+  readonly #feed: Feed;
+  #parts = 0;
+  /** When it was done with all that it had, and how long before that it may have been so unseen. */
+  #done = { at: 0, unseen: 0 };
+
+  constructor(feed: Feed) {
+    this.#feed = feed;
+  }
+
+  /** One part more. Gives the time that the device has waited for it since it was `wanted`. */
+  add(wanted: number): number {
+    const { at, unseen } = this.#done;
+    return this.#parts++ > 0 ? 0 : performance.now() - Math.max(at, wanted) + unseen;
+  }
+
+  /** The oldest part is done: gives the time. */
+  take(): number {
+    const at = performance.now();
+    if (--this.#parts === 0) this.#done = { at, unseen: this.#feed.unseen() };
+    return at;
+  }
 }
 
 /** A part of a step, from 0, and how many there are. */

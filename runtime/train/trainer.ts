@@ -143,6 +143,7 @@ export class Trainer {
         session, cases, sampling, length, from: this.#step,
         interrupted: () => this.exhausted || interrupted(),
         onStep: (report) => this.#onStep(report),
+        pauses: (step) => this.#validates(step) || this.#due(step, this.#setup.saveEvery),
         afterStep: (step) => this.#afterStep(step, interrupted),
       });
       if (this.#saved !== this.#step) await this.#save("latest");
@@ -182,15 +183,23 @@ export class Trainer {
   }
 
   async #afterStep(step: number, interrupted: () => boolean): Promise<void> {
-    const { validateEvery, saveEvery, length, validation, teller } = this.#setup;
-    const last = step === length.total;
-    const due = (every: number): boolean => every > 0 && (step % every === 0 || last);
-    if (validation !== undefined && due(validateEvery)) {
+    const { saveEvery, length, validation, teller } = this.#setup;
+    if (validation !== undefined && this.#validates(step)) {
       // Not told of as validated, so that a run that goes on does it first.
       if (!(await this.#validate(validation, interrupted))) return;
-    } else if (due(length.steps)) teller.log(this.#line({ scores: false }));
+    } else if (this.#due(step, length.steps)) teller.log(this.#line({ scores: false }));
     this.#validated = step;
-    if (due(saveEvery) && this.#saved !== step) await this.#save("latest");
+    if (this.#due(step, saveEvery) && this.#saved !== step) await this.#save("latest");
+  }
+
+  /** Whether a step is one of every so many, or the last. */
+  #due(step: number, every: number): boolean {
+    return every > 0 && (step % every === 0 || step === this.#setup.length.total);
+  }
+
+  #validates(step: number): boolean {
+    const { validation, validateEvery } = this.#setup;
+    return validation !== undefined && this.#due(step, validateEvery);
   }
 
   /** False where it was interrupted; nothing has changed then. */

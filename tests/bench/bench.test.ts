@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Report } from "../../cli/bench/measure.ts";
-import { agree, comparison, type PeerRow } from "../../cli/bench/peers.ts";
+import { agree, comparison, peerRows, type PeerRow } from "../../cli/bench/peers.ts";
+import { summaryText } from "../../cli/bench/report.ts";
 import { dispatch } from "../../cli/dispatch.ts";
 import { loadFile, trainingRun } from "../../cli/compile.ts";
 import { terminalOn } from "../../cli/terminal.ts";
@@ -15,6 +16,7 @@ import { define, source } from "../../compiler/ir/graph.ts";
 import { compileTraining } from "../../compiler/pipeline.ts";
 import type { Plan, Step } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
+import { findAdapter } from "../../runtime/adapters/find.ts";
 
 const here = import.meta.dirname;
 const origin = { span: undefined, path: "" };
@@ -128,12 +130,35 @@ export const net = (name) => {
       { file: "jaxjs.mjs", result: { peer: "other", edge: "8", reps: "2" } },
       { file: "tfjs.mjs", missing: expect.stringContaining("`not-there` is not installed") },
       { file: "ort.mjs", missing: "the folder does not have it" },
+      { file: "tiny_wgsl.mjs", missing: "the folder does not have it" },
       { file: "torch_cpu.py", missing: expect.stringContaining("TORCH_PYTHON is not set") },
     ]);
     const text = comparison(report as Report, peers);
     expect(text).toMatch(/^other 1 +2\.00 ms/m);
     expect(text).not.toContain("differ");
     expect(text).toContain("not measured:\n  tfjs.mjs: `not-there`");
+  });
+
+  it("leads peers to its adapter, and has one write what another runs", async () => {
+    // Whether the system has a loader is known once an adapter was looked for.
+    await findAdapter("auto", { unchecked: false });
+    vi.stubEnv("TORCH_PYTHON", process.execPath);
+    const line = (device: string): string => `console.log(JSON.stringify({ peer: "p", version: "1", device: ${device}, median_ms: 1, losses: [] }));`;
+    writeFileSync(join(folder, "jaxjs.mjs"), `let said = "";
+try { process.dlopen({ exports: {} }, "libvulkan.so.1"); } catch (error) { said = error.message.slice(0, 28); }
+${line("process.env.DAWN_OPTIONS + ', ' + said")}`);
+    // As Python would be, called by its variable.
+    writeFileSync(join(folder, "tiny.py"), `require("node:fs").writeFileSync(process.argv[3], process.env.DEV + " for " + process.argv[2]);`);
+    writeFileSync(join(folder, "tiny_wgsl.mjs"), `import { readFileSync } from "node:fs"; ${line("readFileSync(process.argv[3], 'utf8')")}`);
+    writeFileSync(join(folder, "torch_cpu.py"), `throw new Error("ModuleNotFoundError: No module named 'torch'");`);
+    const report = { name: "tiny", inputs: [{ name: "image", shape: [1, 1, 8, 8, 8] }] } as unknown as Report;
+    const round = { device: { kind: "system", name: "mesa llvmpipe (LLVM)" }, repeat: 1, tell: () => undefined, stop: new AbortController().signal } as const;
+    const [jax, tiny, torch] = (await peerRows(folder, report, round)).filter(({ file }) => ["jaxjs.mjs", "tiny_wgsl.mjs", "torch_cpu.py"].includes(file));
+    expect(jax).toMatchObject({ result: { device: expect.stringMatching(process.platform === "linux" ? /^adapter=llvmpipe, Module did not self-register/ : /^adapter=llvmpipe, /) as string } });
+    expect(tiny).toMatchObject({ result: { device: "NULL:WGSL for tiny" } });
+    expect(torch).toMatchObject({ missing: "the Python in TORCH_PYTHON has no `torch`" });
+    writeFileSync(join(folder, "tiny.py"), `throw new Error("RuntimeError: no such device");`);
+    expect((await peerRows(folder, report, round)).find(({ file }) => file === "tiny_wgsl.mjs")).toMatchObject({ missing: "Error: RuntimeError: no such device" });
   });
 
   it("tells of a network that has no run, and of peers that are not there", async () => {
@@ -144,10 +169,25 @@ export const net = (name) => {
   });
 
   it("prints a prediction's launches, all of them forward", async () => {
-    const { code, out } = await netc("bench", `${join(here, "tiny.net")}#Tiny`, "--predict", "--repeat", "1", "--top", "1");
+    const { code, out } = await netc("bench", `${join(here, "tiny.net")}#Tiny`, "--predict", "--repeat", "1", "--top", "1", "--input", "1,1,8,8,8", "--edges", "8,16");
     expect(code).toBe(0);
+    // A summary of both: the second tells how far from linear it is, and what the process takes.
+    expect(out).toMatch(/^Tiny +8 x 8 x 8 +[\d.]+ m?s +[\d.]+ m?s +[\d.]+ m?s /m);
+    expect(out).toMatch(/^Tiny +16 x 16 x 16 +[\d.]+ m?s +[\d.]+ m?s +\d+\.\d\d +.*( +[\d.]+ [MG]iB){2} /m);
+    expect(await netc("bench", `${join(here, "tiny.net")}#tiny`, "--edges", "8")).toMatchObject({ code: 2, err: expect.stringContaining("edges of which input?") });
     expect(out).toContain("Tiny: image [1, 1, 8, 8, 8]");
     expect(out).toMatch(/in kernels +.*: all forward|in kernels +not known/);
+  });
+});
+
+describe("a summary", () => {
+  it("tells time by voxels in shares of the same subject's first", () => {
+    const of = (name: string, edge: number, median: number): Report => ({
+      name, inputs: [{ name: "image", shape: [2, 3, edge, edge, edge] }], step: { min: median, median, max: median, count: 1 },
+      dispatches: 1, pipelines: 1, bytes: 1, resident: { now: 2 ** 30, most: 2 ** 31 }, cold: 1, warm: 1,
+    } as unknown as Report);
+    const lines = summaryText([of("a", 2, 10), of("b", 2, 10), of("a", 4, 120), of("b", 4, 40)]).split("\n");
+    expect(lines.map((line) => /ms +(\d+\.\d\d) +1 /.exec(line)?.[1])).toEqual([undefined, undefined, undefined, "1.50", "0.50"]);
   });
 });
 

@@ -6,7 +6,7 @@ import { exit } from "../../cli/command.ts";
 import { packageRoot } from "../../cli/files.ts";
 import { terminalOn } from "../../cli/terminal.ts";
 
-/** A run and the edge of its patch, where that is not the one of its text. */
+/** A run and the edges of its patches. */
 interface Case {
   readonly run: string;
   readonly edges: readonly number[];
@@ -42,10 +42,8 @@ async function run(): Promise<number> {
       terminal.say(`error: there is no case \`${name}\`; there are ${Object.keys(cases).join(", ")}`);
       return exit.usage;
     }
-    for (const edge of chosen.edges) {
-      const code = await dispatch(["bench", join(packageRoot(), "tests", "bench", chosen.run), "--input", `1,${chosen.channels},${edge},${edge},${edge}`, ...rest], terminal);
-      if (code !== exit.done) return code;
-    }
+    const code = await dispatch(["bench", join(packageRoot(), "tests", "bench", chosen.run), "--input", `1,${chosen.channels},1,1,1`, "--edges", chosen.edges.join(), ...rest], terminal);
+    if (code !== exit.done) return code;
   }
   return exit.done;
 }

@@ -3,11 +3,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { instantiate } from "../../compiler/front/front.ts";
 import { apply, index, int, makeAxis, read, real, reduce, type Expr } from "../../compiler/ir/expr.ts";
-import { define, shapeOf, sizeOf, source, type Output, type Tensor } from "../../compiler/ir/graph.ts";
+import { define, source, type Output } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { printLoops } from "../../compiler/kernels/loops.ts";
-import { differentiate } from "../../compiler/passes/differentiate.ts";
-import { separate } from "../../compiler/passes/separate.ts";
 import { solve } from "../../compiler/passes/solve.ts";
 import { compileDefinitions, type Compiled } from "../../compiler/pipeline.ts";
 import type { Profile } from "../../compiler/plan/plan.ts";
@@ -17,35 +15,11 @@ import { Session } from "../../runtime/session.ts";
 import { written } from "../front/library.ts";
 import { allCases, type Case } from "./cases.ts";
 import { execute } from "./execute.ts";
-import { noise } from "./noise.ts";
+import { distance, valuesOf, withGradients, type Subject } from "./subjects.ts";
 
 const origin = { span: undefined, path: "contract" };
 /** Lanes as few as a card may have: sums are split into few parts. */
 const lanes = 4096;
-
-/** Results with their gradients, and what they are made from. */
-interface Subject {
-  readonly name: string;
-  readonly inputs: readonly Tensor[];
-  readonly outputs: readonly Output[];
-}
-
-/** Some results, and the gradients of `Σ result · seed`. */
-function withGradients(name: string, inputs: readonly Tensor[], results: readonly Output[]): Subject {
-  const seeds = results.map((r) => source(`seed_${r.name}`, shapeOf(r.tensor), origin));
-  const terms = results.map(({ tensor }, i): Expr => {
-    const axes = tensor.axes.map((a) => makeAxis(a.name, a.extent));
-    const at = axes.map(index);
-    return reduce("sum", axes, [], apply("mul", read(tensor, at), read(seeds[i] as Tensor, at)));
-  });
-  const loss = define("loss", [], terms.reduce((a, b) => apply("add", a, b)), origin);
-  const made = separate([loss, ...results.map((r) => r.tensor)]);
-  const slopes = differentiate(made.get(loss) as Tensor, inputs);
-  const outputs = [
-    ...results.map((r) => ({ name: r.name, tensor: made.get(r.tensor) as Tensor })), ...inputs.map((t) => ({ name: `d_${t.name}`, tensor: slopes.get(t) as Tensor })),
-  ];
-  return { name, inputs: [...inputs, ...seeds], outputs };
-}
 
 const ofCase = (c: Case): Subject => withGradients(c.name, c.inputs, [{ name: "y", tensor: c.result }]);
 
@@ -69,8 +43,6 @@ function contracted({ name, inputs, outputs }: Subject, profile: Profile, place:
   return { ...compileDefinitions(name, inputs, outputs, { ...profile, lanes, choose }), blocks };
 }
 
-const valuesOf = ({ inputs }: Subject): ReadonlyMap<Tensor, Float64Array> => new Map(inputs.map((t, i) => [t, noise(sizeOf(t), 3 + i)]));
-
 const known = new Map<Subject, ReadonlyMap<string, Float64Array>>();
 
 /** What the interpreter gives. Unsolved sums search, so larger ones are solved first. */
@@ -81,15 +53,6 @@ function expected(subject: Subject, solved: boolean): ReadonlyMap<string, Float6
   const made = known.get(subject) ?? new Map(outputs.map(({ name, tensor }) => [name, interpret(by?.get(tensor) ?? tensor, { values: new Map(values) })]));
   known.set(subject, made);
   return made;
-}
-
-function distance(want: Float64Array, got: ArrayLike<number> | undefined): number {
-  let [off, size] = [0, 1e-24];
-  want.forEach((v, i) => {
-    off += (v - (got?.[i] ?? NaN)) ** 2;
-    size += v * v;
-  });
-  return Math.sqrt(off / size);
 }
 
 /** Compares what the loops give with blocks at these places of the offer, and says which blocks they were. */

@@ -29,7 +29,7 @@ interface Given {
 }
 
 /** Runs a plan once on `inputs` by name, and gives its outputs by name. Every buffer holds NaN before, and so does what lies outside a tensor. */
-export function execute({ plan, loops }: Pick<Compiled, "plan" | "loops">, inputs: ReadonlyMap<string, Float64Array>): ReadonlyMap<string, Float64Array> {
+export function execute({ plan, loops, over }: Pick<Compiled, "plan" | "loops" | "over">, inputs: ReadonlyMap<string, Float64Array>): ReadonlyMap<string, Float64Array> {
   const memory = plan.buffers.map(({ bytes }) => new Float64Array(bytes / 4).fill(NaN));
   const stretch = ({ buffer, offset, bytes }: Slice): Float64Array => (memory[buffer] as Memory).subarray(offset / 4, (offset + bytes) / 4);
   for (const port of plan.inputs) {
@@ -43,7 +43,7 @@ export function execute({ plan, loops }: Pick<Compiled, "plan" | "loops">, input
     else if (step.kind === "copy") stretch(step.to).set(stretch(step.from));
     else {
       const program = loops[launch++] as Loops;
-      const places = placesOf(plan, step, program);
+      const places = placesOf(plan, step, program, over);
       const stores = [...program.reads, ...program.writes].map((t) => storeOf(t, stretch(places.get(t) as Slice)));
       compile(program)({ stores, dial: (name) => dials.get(name) ?? NaN, first: 0, end: program.invocations });
     }
@@ -92,10 +92,19 @@ function inMemory({ shape, order = shape.map((_, k) => k) }: Port): readonly num
 }
 
 /** Where the tensors of a launch lie, from its bindings, which come in the order of what it writes and reads. */
-function placesOf(plan: Plan, step: Dispatch, program: Loops): ReadonlyMap<Tensor, Slice> {
+function placesOf(plan: Plan, step: Dispatch, program: Loops, over: ReadonlyMap<Tensor, Tensor>): ReadonlyMap<Tensor, Slice> {
   const places = new Map<Tensor, Slice>();
   let next = 0;
+  const replaced = new Map(program.writes.flatMap((w): readonly (readonly [Tensor, Tensor])[] => {
+    const old = over.get(w);
+    return old ? [[old, w]] : [];
+  }));
   for (const t of new Set([...program.writes, ...program.reads])) {
+    const by = replaced.get(t);
+    if (by) {
+      places.set(t, places.get(by) as Slice);
+      continue;
+    }
     const first = step.bindings[next] as Slice;
     let bytes = 0;
     while (bytes < bytesOf(t)) {
@@ -110,6 +119,7 @@ function placesOf(plan: Plan, step: Dispatch, program: Loops): ReadonlyMap<Tenso
   for (const w of program.writes) {
     const mine = places.get(w) as Slice;
     for (const [t, s] of places) {
+      if (replaced.get(t) === w) continue;
       const apart = s.buffer !== mine.buffer || s.offset >= mine.offset + mine.bytes || mine.offset >= s.offset + s.bytes;
       if (t !== w && !apart) throw new Error(`\`${step.name}\` writes ${w.name} over ${t.name}`);
       if (t !== w && s.buffer === mine.buffer && !program.writes.includes(t)) throw new Error(`\`${step.name}\` reads ${t.name} in the buffer it writes ${w.name} to`);
@@ -145,6 +155,8 @@ function compile(program: Loops): Program {
       case "staged": return `${v.from.name}[4 * ${text(v.at, 0)} + ${lane}]`;
       case "pack": return text(v.parts[lane] as Value, 0);
       case "part": return text(v.of, v.lane);
+      case "spread": return `s.spread(t${slot(v.from)}, ${text(v.at, 0)}, [${v.offsets.join(", ")}])`;
+      case "mate": return `${text(v.of, 0)}[${v.mate}]`;
       case "load": {
         const at = v.vector ? `4 * ${text(v.at, 0)} + ${lane}` : text(v.at, lane);
         return `t${slot(v.from)}.load(${at})`;
@@ -196,8 +208,10 @@ function compile(program: Loops): Program {
     lines.push("});", "}");
   } else {
     lines.push(`for (let ${id.name} = g.first; ${id.name} < g.end; ${id.name}++) {`);
+    if (program.subgroup) lines.push(`s.enter(${id.name}, ${program.subgroup}, g.end);`);
     put(program.body);
     lines.push("}");
+    if (program.subgroup) lines.push("s.enter(0, 1, 0);");
   }
   const run = new Function("g", "s", lines.join("\n")) as (given: Given, s: typeof support) => void;
   const bound: Program = (given) => run(given, support);
@@ -205,7 +219,25 @@ function compile(program: Loops): Program {
   return bound;
 }
 
+/** The places that the first invocation of a subgroup has loaded from, one after the other, and how many of them this one has. */
+const abreast = { size: 1, places: [] as number[], met: 0, isFirst: true };
+
 const support = {
+  /** All of a subgroup go one way and load for each other at the same places. */
+  enter: (id: number, size: number, end: number): void => {
+    if (end % size !== 0) throw new Error(`${end} invocations in subgroups of ${size}`);
+    if (abreast.met !== abreast.places.length) throw new Error(`an invocation of a subgroup loads ${abreast.met} times, others ${abreast.places.length}`);
+    if (id % size === 0) abreast.places = [];
+    Object.assign(abreast, { size, met: 0, isFirst: id % size === 0 });
+  },
+  /** What each of the subgroup loads. */
+  spread: (from: Store, at: number, offsets: readonly number[]): readonly number[] => {
+    if (offsets.length !== abreast.size) throw new Error(`${offsets.length} loads of a subgroup of ${abreast.size}`);
+    if (abreast.isFirst) abreast.places.push(at);
+    else if (abreast.places[abreast.met] !== at) throw new Error(`an invocation of a subgroup loads at ${at}, others at ${abreast.places[abreast.met]}`);
+    abreast.met++;
+    return offsets.map((o) => from.load(at + o));
+  },
   erf, roundEven, binade, half: nearestHalf, draw: drawValue,
   add: (to: Store, at: number, value: number): void => to.store(at, to.load(at) + Math.trunc(value)),
   stage: (to: Float64Array, at: number, value: number): void => {

@@ -87,6 +87,7 @@ const kinds: readonly { readonly name: string; readonly profile: Partial<Profile
   { name: "large tiles", profile: { lanes: 1 } },
   { name: "sums in parts, few bindings", profile: { lanes: 100_000, maxBindings: 5 } },
   { name: "tensors in parts", profile: { lanes: 4, maxBinding: 256 } },
+  { name: "subgroups", profile: { lanes: 1, subgroup: 2 } },
   { name: "everything stored", profile: { lanes: 4 }, everything: true },
 ];
 

@@ -98,6 +98,21 @@ describe("running", () => {
     session.destroy();
   });
 
+  it("gives who reads without waiting what was there before the next run", async () => {
+    const count = 2 ** 21;
+    const session = await Session.create(device, doubling(count));
+    const read: Promise<ReadonlyMap<string, Float32Array>>[] = [];
+    for (const n of [1, 2, 3, 4]) {
+      session.write("x", new Float32Array(count).fill(n));
+      await session.run();
+      // More than comes back in one go.
+      read.push(session.readMany(["y", "y", "y", "y", "y"]));
+    }
+    const found = (await Promise.all(read)).map((values) => new Set(values.get("y")));
+    expect(found).toEqual([2, 4, 6, 8].map((value) => new Set([value])));
+    session.destroy();
+  });
+
   it("compiles equal kernels once and tells of its progress", async () => {
     const before = device.pipelines.size;
     const told: string[] = [];

@@ -39,7 +39,7 @@ async function sessionOf(run: string, accumulate = 1): Promise<Session> {
 const sampling = { seed: 5, batch: 4, patch: [4, 4, 4] } as const;
 
 interface How {
-  /** The step after which somebody stops the run. */
+  /** The steps that are begun before somebody stops the run. */
   readonly until?: number;
   /** Whether it goes on from its checkpoint. */
   readonly goOn?: boolean;
@@ -49,7 +49,7 @@ interface How {
 }
 
 /** Trains `session` into a folder; what it has learned then. */
-async function train(session: Session, name: string, { until = 4, goOn = false, validation, watch }: How = {}): Promise<ReadonlyMap<string, Float32Array>> {
+async function train(session: Session, name: string, { until = Infinity, goOn = false, validation, watch }: How = {}): Promise<ReadonlyMap<string, Float32Array>> {
   const own = join(folder, name);
   mkdirSync(own, { recursive: true });
   let stopped = false;
@@ -59,7 +59,8 @@ async function train(session: Session, name: string, { until = 4, goOn = false, 
   });
   if (goOn) trainer.resume(checkpointPath(own, "latest"), loadCheckpoint(own, "latest"));
   else await trainer.begin(1, undefined);
-  await trainer.run(() => stopped || trainer.step >= until);
+  let asked = 0;
+  await trainer.run(() => stopped || asked++ >= until);
   return new Map([...loadCheckpoint(own, "latest").tensors].map(([path, { data }]) => [path, data]));
 }
 
@@ -110,18 +111,18 @@ describe("a validation", () => {
     const [output] = watching.plan.outputs;
     if (output === undefined) throw new Error("no output");
     const validation: ValidationSetup = { session: watching, output, cases, classes: 2, sampling: { ...sampling, seed: 9 }, batches: 2 };
-    await train(session, "validated", { until: 5, validation });
+    await train(session, "validated", { validation });
     const metaOf = (name: string, which: Which): unknown => loadCheckpoint(join(folder, name), which).meta;
 
     const seen: string[] = [];
-    await train(session, "halfway", { until: 5, validation, watch: (state) => state.includes("validating") && seen.push(state) === 3 });
+    await train(session, "halfway", { validation, watch: (state) => state.includes("validating") && seen.push(state) === 3 });
     // Two batches in four parts each.
     expect(seen).toHaveLength(3);
     expect(metaOf("halfway", "latest")).toMatchObject({ step: 4, validated: 3, score: null });
     expect(hasCheckpoint(join(folder, "halfway"), "final")).toBe(false);
     expect(readLog(join(folder, "halfway")).filter(isValidation)).toEqual([]);
 
-    await train(session, "halfway", { until: 5, validation, goOn: true });
+    await train(session, "halfway", { validation, goOn: true });
     expect(metaOf("validated", "final")).toMatchObject({ step: 4, validated: 4, score: expect.any(Number) as number });
     for (const which of ["latest", "best", "final"] as const) expect(metaOf("halfway", which)).toEqual(metaOf("validated", which));
     expect(readLog(join(folder, "halfway")).filter(isValidation)).toHaveLength(1);

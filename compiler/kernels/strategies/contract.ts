@@ -2,7 +2,7 @@
 
 import { apply, conjuncts, index, int, makeAxis, read, real, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
 import { source } from "../../ir/graph.ts";
-import { partsOf, readsOf, substitute, withParts } from "../../ir/rewrite.ts";
+import { outermost, partsOf, readsOf, substitute, withParts } from "../../ir/rewrite.ts";
 import { simplifyNode, within } from "../../ir/simplify.ts";
 import { invariant } from "../../report/diagnostic.ts";
 import { unravel } from "../invocation.ts";
@@ -82,7 +82,7 @@ const rightFours = (c: Contraction, b: Block): number => (b.columns / four) * de
 function contractionOf({ axes, results, covered }: Group): Contraction | undefined {
   const sums = [...new Set(results.flatMap((r) => outermost(r.body)))];
   const [first] = sums;
-  if (!first || covered.length > 0 || points(first.over) + deepest >= 2 ** 31) return undefined;
+  if (!first || covered.length > 0 || results.some((r) => r.at) || points(first.over) + deepest >= 2 ** 31) return undefined;
   const fits = (s: Reduce): boolean => s.by === "sum" && s.type === "real" && !s.body.reduces && !s.where.some((w) => w.reduces)
     && s.over.length === first.over.length && s.over.every((a) => first.over.includes(a));
   if (!sums.every(fits)) return undefined;
@@ -101,14 +101,14 @@ function contractionOf({ axes, results, covered }: Group): Contraction | undefin
 function contraction(axes: readonly Axis[], sums: readonly Reduce[], along: readonly Axis[], row: Axis, column: Axis): Contraction | undefined {
   const apart = sums.map((sum) => {
     const factors = factorsOf(sum.body);
-    return { sum, left: factors.filter((f) => !f.free.has(column)), right: factors.filter((f) => f.free.has(column)) };
+    return { sum, left: factors.filter((f) => !f.free.includes(column)), right: factors.filter((f) => f.free.includes(column)) };
   });
-  const rows = axes.filter((a) => !apart.some((s) => s.right.some((f) => f.free.has(a))));
-  const columns = axes.filter((a) => !rows.includes(a) && !apart.some((s) => s.left.some((f) => f.free.has(a))));
+  const rows = axes.filter((a) => !apart.some((s) => s.right.some((f) => f.free.includes(a))));
+  const columns = axes.filter((a) => !rows.includes(a) && !apart.some((s) => s.left.some((f) => f.free.includes(a))));
   if (!rows.includes(row) || !columns.includes(column)) return undefined;
-  if (apart.some((s) => !s.left.some((f) => f.free.has(row) && f.reads) || !s.right.some((f) => f.reads))) return undefined;
+  if (apart.some((s) => !s.left.some((f) => f.free.includes(row) && f.reads) || !s.right.some((f) => f.reads))) return undefined;
   const [left, right]: [Operand[], Operand[]] = [[], []];
-  const isFree = (e: Expr, of: readonly Axis[]): boolean => !of.some((a) => e.free.has(a));
+  const isFree = (e: Expr, of: readonly Axis[]): boolean => !of.some((a) => e.free.includes(a));
   const places: { sum: Reduce; left: number; right: number }[] = [];
   for (const s of apart) {
     const tests = s.sum.where;
@@ -125,12 +125,6 @@ function contraction(axes: readonly Axis[], sums: readonly Reduce[], along: read
     rows, columns, rest: axes.filter((a) => !rows.includes(a) && !columns.includes(a)), left, right, sums: places, along: inner !== undefined,
     over: inner ? [...along.filter((a) => a !== inner), inner] : along,
   };
-}
-
-/** The reductions of an expression that stand in no other. */
-function outermost(e: Expr): readonly Reduce[] {
-  if (!e.reduces) return [];
-  return e.kind === "reduce" ? [e] : partsOf(e).flatMap(outermost);
 }
 
 function factorsOf(e: Expr): readonly Expr[] {
@@ -296,7 +290,7 @@ class Contracting {
     for (const turn of range(Math.ceil(count / this.#number.extent))) {
       const slot = sum(index(this.#number), int(turn * this.#number.extent));
       const { at, value, tests } = four(slot);
-      const masks = tests.filter((t) => t.free.has(this.#lane));
+      const masks = tests.filter((t) => t.free.includes(this.#lane));
       const guards = tests.filter((t) => !masks.includes(t));
       const masked = masks.length === 0 ? value : apply("select", masks.reduce((a, b) => apply("and", a, b)), value, real(0));
       const stage = (what: Value): void => {

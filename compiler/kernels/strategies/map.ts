@@ -1,21 +1,22 @@
 // The strategy that takes everything: one invocation per tile of output points, reductions run serially inside it.
 
 import { apply, index, int, makeAxis, type Axis, type Expr } from "../../ir/expr.ts";
-import { substitute } from "../../ir/rewrite.ts";
+import { outermost, substitute } from "../../ir/rewrite.ts";
 import { simplifyNode } from "../../ir/simplify.ts";
 import { unravel } from "../invocation.ts";
 import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
+import { Mates } from "../mates.ts";
 import { rowsOf, tilesFor, widthOf } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
 
 export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
-  return tilesFor(group, lanes).map(({ tile, unrolled, vector }) => ({ strategy: "map", tile, unrolled, vector }));
+  return tilesFor(group, lanes).map((tile) => ({ strategy: "map", ...tile }));
 }
 
-export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedule, { strategy: "map" }>): Loops {
+export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extract<Schedule, { strategy: "map" }>): Loops {
   const { axes, results } = kernel;
   const lane = vector && makeAxis("lane", four);
   const isOut = vector !== undefined && axes.includes(vector);
@@ -30,18 +31,26 @@ export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedu
   const width = (a: Axis): number => (tile.get(a) ?? 1) * (a === vector ? four : 1);
   // One coarse index per axis.
   const coarse = axes.map((a) => makeAxis(a.name, a.extent / width(a)));
-  const lowering = new Lowering(unravel(coarse, id, statements), statements, lane, rowsOf(results.map((r) => r.body), { tile, vector }));
+  const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
+  const along = (subgroup?.along ?? []).map((a) => coarse[axes.indexOf(a)] as Axis);
+  const order = [...coarse.filter((_, k) => !isAlong(axes[k] as Axis)), ...along];
   const copies = offsets(axes.map((a) => tile.get(a) ?? 1)).flatMap((offset) => {
     const by = new Map(axes.map((a, k) => {
       const start = apply("mul", index(coarse[k] as Axis), int(width(a)));
       const inside = a === vector && lane ? apply("add", int((offset[k] as number) * four), index(lane)) : int(offset[k] as number);
       return [a, simplifyNode(apply("add", simplifyNode(start), inside))];
     }));
-    const flat = axes.reduce<Expr>((sum, a) =>
-      simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(a.extent))), by.get(a) as Expr)), int(0));
-    return bodies.map((body, i) => ({ into: (results[i] as Kernel["results"][number]).root, value: substitute(body, by, true), flat }));
+    const flat = flatIn(axes, axes.map((a) => by.get(a) as Expr));
+    return bodies.map((body, i) => {
+      const { root, at } = results[i] as Kernel["results"][number];
+      return { into: root, value: substitute(body, by, true), flat: at ? flatIn(root.axes, at.map((e) => substitute(e, by, true))) : flat };
+    });
   });
+  const mates = subgroup && new Mates(subgroup.size, new Set(along), lane, copies.map((c) => c.value));
+  const lowering = new Lowering(unravel(order, id, statements), statements, lane, rowsOf(results.map((r) => r.body), { tile, vector }), mates);
   lowering.together(copies.map((c) => c.value));
+  // Sums first, so that nothing else waits in registers while they run.
+  for (const sum of new Set(copies.flatMap((c) => outermost(c.value)))) lowering.value(sum);
   // All values first, then the stores: a kernel may overwrite what it reads at its own points.
   const values = copies.map((c) => lowering.value(c.value));
   copies.forEach((c, i) => {
@@ -51,8 +60,14 @@ export function lower(kernel: Kernel, { tile, unrolled, vector }: Extract<Schedu
   const each = widthOf(tile) * (isOut ? four : 1);
   return {
     name: kernel.name, invocations: pointsOf(kernel) / each, id, body: statements,
-    reads: [...lowering.reads], writes: results.map((r) => r.root), adds: false, dials: [...lowering.dials], draws: lowering.draws,
+    reads: [...lowering.reads], writes: [...new Set(results.map((r) => r.root))], adds: false, dials: [...lowering.dials], draws: lowering.draws,
+    ...(subgroup ? { subgroup: subgroup.size } : {}),
   };
+}
+
+/** The place of an element in row-major storage. */
+function flatIn(axes: readonly Axis[], at: readonly Expr[]): Expr {
+  return axes.reduce<Expr>((sum, a, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(a.extent))), at[k] as Expr)), int(0));
 }
 
 /** All points of a box, the last axis fastest. */

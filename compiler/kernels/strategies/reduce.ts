@@ -112,7 +112,7 @@ function squareOf(e: Reduce): Square | undefined {
   const [a, b] = e.body.args;
   if (!a || a !== b || a.kind !== "apply" || a.fn !== "sub") return undefined;
   const [value, centre] = a.args as [Expr, Expr];
-  return e.over.some((x) => centre.free.has(x)) || !e.over.some((x) => value.free.has(x)) ? undefined : { value, centre };
+  return e.over.some((x) => centre.free.includes(x)) || !e.over.some((x) => value.free.includes(x)) ? undefined : { value, centre };
 }
 
 /**

@@ -1,0 +1,288 @@
+// Lets launches of different shapes that do not need each other share one launch, where its start costs more than sharing does.
+
+import type { Tensor } from "../ir/graph.ts";
+import type { Definition, Kernel } from "../kernels/kernel.ts";
+import type { Made } from "../kernels/twins.ts";
+import type { Loops } from "../kernels/loops.ts";
+import { Ranges, weigh, type Launch, type Weight } from "../kernels/ranges.ts";
+import type { Phase } from "./plan.ts";
+import { replaceable, taken } from "./lives.ts";
+import { bytesOf, type Storage } from "./storage.ts";
+
+/** How many launches away a partner is looked for. */
+const window = 48;
+/** What the start of a launch takes, in operations per lane. */
+const start = 1000;
+/** Sharing may take this part of the work on top of that: who ends first leaves lanes idle no more. */
+const slack = 0.02;
+/** The part of the work of a program with few registers that it loses at most beside one with many. */
+const crowding = 0.1;
+/** The part by which what lives at once may grow. */
+const growth = 0.01;
+/** Kernels in one launch. */
+const most = 12;
+
+/** What must be known besides the launches. */
+export interface Surroundings {
+  readonly storage: Storage;
+  readonly phase: (t: Tensor) => Phase | undefined;
+  readonly maxBindings: number;
+  readonly bindingsOf: (t: Tensor) => number;
+  /** Invocations that keep the adapter busy. */
+  readonly lanes: number;
+  /** Whether all lanes pass through the code of all ranges, most of them idle: on processors. */
+  readonly masked: boolean;
+}
+
+/** A launch before it is put together. */
+interface Node {
+  /** Its kernels, by their places in the order in which they came. */
+  readonly members: readonly number[];
+  readonly isUpdate: boolean;
+  /** Whether its programs may run in ranges. */
+  readonly isPlain: boolean;
+  readonly tensors: ReadonlySet<Tensor>;
+  readonly sums: Sums;
+  /** What sharing costs. */
+  readonly price: number;
+}
+
+/** Of the programs of a launch: their invocations, lengths, work; products of these; the greatest length. */
+interface Sums {
+  readonly invocations: number;
+  readonly straight: number;
+  readonly work: number;
+  readonly passed: number;
+  readonly crowded: number;
+  readonly longest: number;
+}
+
+/** What a launch would be together with one at another place, and what that costs. */
+interface Partner {
+  readonly both: Node;
+  readonly to: number;
+  readonly extra: number;
+  /** How many steps longer one of the two must wait. */
+  readonly delay: number;
+}
+
+/**
+ * The launches in an order in which they can run. Those side by side in the graph's order of needs are put together, so that no chain of launches gets
+ * longer, cheapest first, and the most that lives at once does not grow.
+ */
+export function beside(made: readonly Made[], around: Surroundings): readonly Launch[] {
+  const ways = preferences.map((prefer) => new Sharing(made, around, prefer).launches());
+  const price = (nodes: readonly Node[]): number => nodes.reduce((n, x) => n + x.price, 0);
+if ((globalThis as any).DBG) console.log('WAYS', ways.map(w=>[w.length,price(w)].join()));
+  const [best] = ways.sort((a, b) => a.length - b.length || price(a) - price(b));
+  const ranges = new Ranges();
+  return (best ?? []).map(({ members }) => {
+    // The heaviest gives the launch its place in the text and begins first.
+    const all = members.map((m) => made[m] as Made).sort((a, b) => workOf(b.loops) - workOf(a.loops));
+    const because = `neither needs the other, and a launch less is worth more than ${around.masked ? "lanes that pass through the other's code" : "registers that the other asks for"}`;
+    return { kernels: all.map((m) => m.kernel), loops: ranges.of(all.map((m) => m.loops)), beside: all.slice(1).map(() => because) };
+  });
+}
+
+/** Which of two partners to take first: the one that costs less, the later, the nearer, the one that waits for as much. None of these is always best. */
+const preferences: readonly ((a: Partner, b: Partner) => number)[] = [(a, b) => a.extra - b.extra, (a, b) => b.to - a.to, (a, b) => a.to - b.to, (a, b) => a.delay - b.delay];
+
+/** Every kernel in a launch of its own. */
+export function alone(made: readonly Made[]): readonly Launch[] {
+  return made.map(({ kernel, loops }) => ({ kernels: [kernel], loops, beside: [] }));
+}
+
+const weights = new WeakMap<Loops, Weight>();
+function weightOf(loops: Loops): Weight {
+  const program = loops.like ?? loops;
+  const known = weights.get(program) ?? weigh(program);
+  weights.set(program, known);
+  return known;
+}
+const workOf = (loops: Loops): number => weightOf(loops).work;
+
+class Sharing {
+  readonly #made: readonly Made[];
+  readonly #around: Surroundings;
+  readonly #prefer: (a: Partner, b: Partner) => number;
+  /** The launches that must be done before each. */
+  readonly #before: readonly ReadonlySet<number>[];
+  readonly #replaceable: ReadonlyMap<Kernel, ReadonlyMap<Tensor, readonly Tensor[]>>;
+  readonly #writer = new Map<Tensor, number>();
+  readonly #readers = new Map<Tensor, number[]>();
+  #order: Node[];
+  /** By kernel, the place of its launch in the order. */
+  readonly #place: Int32Array;
+  /** By place, the first and the last step of each launch in a chain of needs, if no chain is to get longer. */
+  readonly #low: Int32Array;
+  readonly #high: Int32Array;
+  readonly #transient: readonly { readonly tensor: Tensor; readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
+  readonly #peak: number;
+
+  constructor(made: readonly Made[], around: Surroundings, prefer: (a: Partner, b: Partner) => number) {
+    this.#made = made;
+    this.#prefer = prefer;
+    this.#around = around;
+    made.forEach(({ loops }, i) => {
+      for (const t of loops.writes) this.#writer.set(t, i);
+      for (const t of loops.reads) {
+        const list = this.#readers.get(t);
+        if (list) list.push(i);
+        else this.#readers.set(t, [i]);
+      }
+    });
+    this.#before = this.#needs();
+    this.#replaceable = new Map(made.map(({ kernel }) => [kernel, replaceable(kernel.results, kernel.axes)]));
+    const { own, atEnd } = around.storage;
+    this.#transient = [...this.#writer].filter(([t]) => !own.has(t)).map(([tensor, writer]) =>
+      ({ tensor, writer, bytes: bytesOf(tensor), readers: this.#readers.get(tensor) ?? [], atEnd: atEnd.has(tensor) }));
+    this.#order = made.map((_, i) => this.#node(i));
+    this.#place = Int32Array.from(made.keys());
+    [this.#low, this.#high] = [new Int32Array(made.length), new Int32Array(made.length)];
+    this.#level();
+    this.#peak = (1 + growth) * Math.max(0, ...this.#living(this.#order, 0));
+  }
+
+  /** Looks for partners of each launch, from the last to the first. */
+  launches(): readonly Node[] {
+    for (let at = this.#order.length - 2; at >= 0; at--) {
+      const partners: Partner[] = [];
+      for (let to = at + 1; to < Math.min(this.#order.length, at + 1 + window); to++) {
+        const partner = this.#both(at, to);
+        if (partner) partners.push(partner);
+      }
+      partners.sort((a, b) => this.#prefer(a, b) || a.to - b.to);
+      partners.some(({ both, to }) => this.#merge(at, to, both));
+    }
+    return this.#order;
+  }
+
+  /** What each launch waits for: who makes what it reads, and who reads what it overwrites. */
+  #needs(): readonly ReadonlySet<number>[] {
+    const { behind, overwrites } = this.#around.storage;
+    const overwriter = new Map<Tensor, number>();
+    const readers = new Map<Tensor, number[]>();
+    return this.#made.map(({ loops }, i) => {
+      const set = new Set<number>();
+      const olds = loops.writes.flatMap((t) => overwrites.get(t) ?? []);
+      for (const t of loops.reads.flatMap((x) => [x, ...(behind.get(x) ?? [])])) {
+        for (const from of [this.#writer.get(t), overwriter.get(t)]) if (from !== undefined && from < i) set.add(from);
+        readers.set(t, [...(readers.get(t) ?? []), i]);
+      }
+      for (const t of olds) {
+        for (const r of readers.get(t) ?? []) if (r < i) set.add(r);
+        overwriter.set(t, i);
+      }
+      return set;
+    });
+  }
+
+  #node(m: number): Node {
+    const { kernel, loops } = this.#made[m] as Made;
+    const { straight, work } = weightOf(loops);
+    return {
+      members: [m], isPlain: !loops.adds && !loops.team, isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
+      tensors: new Set([...loops.reads, ...loops.writes]), price: 0,
+      sums: { invocations: loops.invocations, straight, work, passed: loops.invocations * straight, crowded: work * straight, longest: straight },
+    };
+  }
+
+  /** What all lanes pass through idly, or what the work loses beside what asks for more registers. */
+  #price({ invocations, straight, work, passed, crowded, longest }: Sums): number {
+    return this.#around.masked ? invocations * straight - passed : crowding * (work - crowded / longest);
+  }
+
+  /** Two launches as one; undefined where that cannot be or costs more than a start. */
+  #both(from: number, to: number): Partner | undefined {
+    const [a, b] = [this.#order[from] as Node, this.#order[to] as Node];
+    if (!a.isPlain || !b.isPlain || a.isUpdate !== b.isUpdate || a.members.length + b.members.length > most) return undefined;
+    if (Math.max(this.#low[from] as number, this.#low[to] as number) > Math.min(this.#high[from] as number, this.#high[to] as number)) return undefined;
+    const [p, q] = [a.sums, b.sums];
+    const sums = {
+      invocations: p.invocations + q.invocations, straight: p.straight + q.straight, work: p.work + q.work,
+      passed: p.passed + q.passed, crowded: p.crowded + q.crowded, longest: Math.max(p.longest, q.longest),
+    };
+    const price = this.#price(sums);
+    const extra = price - a.price - b.price;
+    const { lanes, maxBindings, bindingsOf } = this.#around;
+    if (extra > start * lanes + slack * sums.work) return undefined;
+    const tensors = new Set([...a.tensors, ...b.tensors]);
+    let bindings = 0;
+    for (const t of tensors) bindings += bindingsOf(t);
+    if (bindings > maxBindings) return undefined;
+    const members = [...a.members, ...b.members].sort((x, y) => x - y);
+    return { to, extra, delay: Math.abs((this.#low[from] as number) - (this.#low[to] as number)), both: { members, isPlain: true, isUpdate: a.isUpdate, tensors, sums, price } };
+  }
+
+  /** Puts two launches together, as late as the first may run or as early as the second. */
+  #merge(from: number, to: number, both: Node): boolean {
+    const between = this.#order.slice(from + 1, to);
+    const [one, other] = [this.#order[from] as Node, this.#order[to] as Node];
+    const after: Node[] = [];
+    for (const x of between) if ([one, ...after].some((y) => this.#waits(x, y))) after.push(x);
+    if ([one, ...after].some((y) => this.#waits(other, y))) return false;
+    const first: Node[] = [];
+    for (const x of [...between].reverse()) if ([other, ...first].some((y) => this.#waits(y, x))) first.unshift(x);
+    const ways = [[...between.filter((x) => !after.includes(x)), both, ...after], [...first, both, ...between.filter((x) => !first.includes(x))]];
+    const played = ways.map((nodes) => {
+      const live = this.#living(nodes, from, to);
+      return { nodes, peak: Math.max(...live), area: live.reduce((a, b) => a + b, 0) };
+    });
+    const [best] = played.filter((w) => w.peak <= this.#peak).sort((a, b) => a.area - b.area);
+    if (!best) return false;
+    this.#order.splice(from, to - from + 1, ...best.nodes);
+    this.#order.forEach((n, i) => n.members.forEach((m) => (this.#place[m] = i)));
+    this.#level();
+    return true;
+  }
+
+  #waits(later: Node, sooner: Node): boolean {
+    return later.members.some((m) => sooner.members.some((s) => this.#before[m]?.has(s)));
+  }
+
+  #level(): void {
+    const order = this.#order;
+    let longest = 0;
+    order.forEach(({ members }, i) => {
+      let low = 0;
+      for (const m of members) for (const b of this.#before[m] as ReadonlySet<number>) low = Math.max(low, 1 + (this.#low[this.#place[b] as number] as number));
+      this.#low[i] = low;
+      longest = Math.max(longest, low);
+    });
+    this.#high.fill(longest);
+    for (let i = order.length - 1; i >= 0; i--) {
+      const own = this.#high[i] as number;
+      for (const m of (order[i] as Node).members) {
+        for (const b of this.#before[m] as ReadonlySet<number>) {
+          const at = this.#place[b] as number;
+          this.#high[at] = Math.min(this.#high[at] as number, own - 1);
+        }
+      }
+    }
+  }
+
+  /** Bytes of transient values that live at each place of a stretch of the order, if it were these launches; all others stay. */
+  #living(nodes: readonly Node[], from: number, to = from + nodes.length - 1): Float64Array {
+    const { storage } = this.#around;
+    const end = from + nodes.length - 1;
+    const place = this.#place.map((at) => (at < from ? at : at - (to - end)));
+    nodes.forEach((n, i) => n.members.forEach((m) => (place[m] = from + i)));
+    const live = new Float64Array(nodes.length);
+    const lasts = new Map<Tensor, number>();
+    for (const { tensor, bytes, writer, readers, atEnd } of this.#transient) {
+      const first = place[writer] as number;
+      if (first > end) continue;
+      let last = atEnd ? Infinity : first;
+      for (const r of readers) last = Math.max(last, place[r] as number);
+      if (last < from) continue;
+      if (last <= end) lasts.set(tensor, last);
+      for (let i = Math.max(first, from); i <= Math.min(last, end); i++) live[i - from] = (live[i - from] as number) + bytes;
+    }
+    nodes.forEach((n, i) => {
+      const kernels = n.members.map((m) => (this.#made[m] as Made).kernel);
+      const pairs = taken(kernels, (k) => this.#replaceable.get(k) ?? new Map(), (t) => !storage.own.has(t), (t) => lasts.get(t) === from + i && !n.members.includes(this.#writer.get(t) as number));
+      for (const [, old] of pairs) live[i] = (live[i] as number) - bytesOf(old);
+    });
+    return live;
+  }
+}
