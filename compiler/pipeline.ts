@@ -9,7 +9,7 @@ import { share } from "./passes/share.ts";
 import { simplify } from "./passes/simplify.ts";
 import { solve } from "./passes/solve.ts";
 import { ordered } from "./ir/order.ts";
-import { readsOf } from "./ir/rewrite.ts";
+import { tensorsOf } from "./ir/rewrite.ts";
 import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
@@ -27,7 +27,7 @@ import { staysOf } from "./plan/lives.ts";
 import type { Plan, Profile } from "./plan/plan.ts";
 import { phasesOf } from "./plan/phases.ts";
 import { bytesOf, inOrder, storageOf, type Storage } from "./plan/storage.ts";
-import { diagnostic, Fault, invariant } from "./report/diagnostic.ts";
+import { diagnostic, Fault } from "./report/diagnostic.ts";
 
 /** What is computed more than once: by clones, and inside the readers of what is not stored. */
 export interface Again extends Cloned {
@@ -129,46 +129,49 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
   };
   const twins = new Twins(lanes, profile.choose);
-  /** What a plan that leaves `room` for its values may look like; the fewer launches, the more memory. */
-  const planned = (room: number): { readonly ways: readonly (() => Compiled)[]; readonly least: () => Compiled } => {
+  /** Plans that leave `room` for values that lie in memory one by one. */
+  const planned = (room: number): { readonly joined: (largest: number) => readonly Made[]; readonly put: (launches: readonly Launch[]) => Compiled; readonly shared: (made: readonly Made[]) => readonly Launch[]; readonly single: () => readonly Made[] } => {
     const { storage, definitions, again } = cheapest((nested) => within(nested, room));
     const phases = phasesOf(job, definitions);
-    const put = (launches: readonly Launch[]): Compiled => {
-      const stays = staysOf(launches, storage);
-      const plan = assemble(job, launches, stays, storage, phases, profile);
-      return { grad: ordered(draft.roots()), solved, kernels: launches.flatMap((l) => l.kernels), launches, loops: launches.map((l) => l.loops), over: stays.over, plan, again };
+    const around = { phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted };
+    return {
+      joined: (largest) => join(definitions, { ...storage, ...around, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), largest }).map((g) => twins.of(g)),
+      single: () => apart(definitions).map((g) => twins.of(g)),
+      shared: (made) => beside(made, { ...around, storage, masked: lanes.team === undefined }),
+      put: (launches) => {
+        const stays = staysOf(launches, storage);
+        const plan = assemble(job, launches, stays, storage, phases, profile);
+        return { grad: ordered(draft.roots()), solved, kernels: launches.flatMap((l) => l.kernels), launches, loops: launches.map((l) => l.loops), over: stays.over, plan, again };
+      },
     };
-    const around = { storage, phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, masked: lanes.team === undefined };
-    const ways = [Infinity, smallValue].flatMap((largest) => {
-      let known: readonly Made[] | undefined;
-      const made = (): readonly Made[] => known ??= join(definitions, {
-        ...storage, phase: around.phase, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, largest,
-      }).map((g) => twins.of(g));
-      return [...(profile.apart || largest < Infinity ? [] : [() => put(beside(made(), around))]), () => put(alone(made()))];
-    });
-    return { ways, least: () => put(alone(apart(definitions).map((g) => twins.of(g)))) };
   };
-  // What shares a launch lives at the same time. A tight budget may have room for that where other values leave some, for small values only, or for none.
-  let least: (() => Compiled) | undefined;
-  for (let [room, tries] = [budget, 0]; tries < mostTries; tries++) {
-    let plans: ReturnType<typeof planned>;
-    try {
-      plans = planned(room);
-    } catch (cause) {
-      if (least && cause instanceof Fault) break;
-      throw cause;
+  // What shares a launch lives at the same time, so with a tight budget less room is left to the values one by one, as long as there is a way.
+  const first = planned(budget);
+  for (let [room, tries, plans] = [budget, 0, first]; tries < mostTries; tries++) {
+    const made = plans.joined(Infinity);
+    if (!profile.apart) {
+      const shared = plans.put(plans.shared(made));
+      if (shared.plan.bytes <= budget) return shared;
     }
-    least ??= plans.least;
-    let missing = Infinity;
-    for (const way of plans.ways) {
-      const made = way();
-      if (made.plan.bytes <= budget) return made;
-      missing = Math.min(missing, made.plan.bytes - budget);
-    }
-    room -= missing;
+    const own = plans.put(alone(made));
+    if (own.plan.bytes <= budget) return own;
+    room -= own.plan.bytes - budget;
+    const next = attempted(() => planned(room));
+    if (!next) break;
+    plans = next;
   }
-  invariant(least, () => `${job.name} has no plan`);
-  return least();
+  const smaller = first.put(alone(first.joined(smallValue)));
+  return smaller.plan.bytes <= budget ? smaller : first.put(alone(first.single()));
+}
+
+/** What this makes; undefined where there is no way to. */
+function attempted<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (cause) {
+    if (cause instanceof Fault) return undefined;
+    throw cause;
+  }
 }
 
 /** Elements of a value that hardly counts. */
@@ -200,7 +203,7 @@ function cheapest<T extends { readonly again: Again }>(within: (nested: Nested) 
 /** A definition whose own operands are too large for the adapter: no other choice of kernels would help. */
 function demandBindings({ root, body }: Pick<Definition, "root" | "body">, needed: number, profile: Profile): void {
   if (needed <= profile.maxBindings) return;
-  const tensors = [root, ...new Set(readsOf(body).map((r) => r.tensor))];
+  const tensors = [root, ...tensorsOf(body)];
   const mib = (bytes: number): string => `${Math.ceil(bytes / 1048576)} MiB`;
   throw new Fault(diagnostic("N0901", `\`${root.name}\` and what it reads are too large for this device`, {
     labels: root.origin.span ? [{ span: root.origin.span, text: root.origin.path }] : [],

@@ -13,7 +13,7 @@ const timings = 3;
 /** A choice must take less than this share of the first one's time: timings are noisy. */
 const clearly = 0.95;
 
-/** A step that can be compiled in many ways. */
+/** A step that can be compiled in many ways, with every kernel in a launch of its own. */
 export interface Tunable {
   readonly compile: (choose: Choose) => { readonly plan: Plan; readonly kernels: readonly Kernel[] };
   readonly feed: (session: Session) => void;

@@ -3,6 +3,7 @@
 import { invariant } from "../report/diagnostic.ts";
 import type { Tensor } from "./graph.ts";
 import { Interned, stirred, type Make } from "./interning.ts";
+import { Notes } from "./notes.ts";
 
 /** A loop index `0 ..< extent`. Identity is the object; the name is for people. */
 export interface Axis {
@@ -138,10 +139,7 @@ function union(parts: readonly Expr[]): readonly Axis[] {
   let all = none;
   for (const { free } of parts) {
     if (all.length === 0) all = free;
-    else if (free !== all) {
-      const more = free.filter((a) => !all.includes(a));
-      if (more.length > 0) all = [...all, ...more];
-    }
+    else if (free !== all) for (const a of free) if (!all.includes(a)) all = [...all, a];
   }
   return all;
 }
@@ -155,9 +153,14 @@ export const int = (value: number): Expr => number(value, "int");
 export const real = (value: number): Expr => number(value, "real");
 export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 
+const indices = new Notes<Expr>();
+
 /** The index that runs along an axis; along an axis of one point it is 0. */
 export function index(axis: Axis): Expr {
-  return axis.extent === 1 ? int(0) : made(hashOf("axis", axis.id, noParts), "axis", "int", axis, undefined, noParts);
+  if (axis.extent === 1) return int(0);
+  let known = indices.get(axis);
+  if (!known) indices.set(axis, known = made(hashOf("axis", axis.id, noParts), "axis", "int", axis, undefined, noParts));
+  return known;
 }
 
 /** Element `at` (one int per axis) of a tensor. */

@@ -20,8 +20,8 @@ export function stirred(hash: number, by: number): number {
 
 /** A table with open addressing, at most half full. */
 export class Interned {
-  #entries: (Entry | undefined)[] = new Array<Entry | undefined>(1 << 17).fill(undefined);
-  #hashes = new Int32Array(1 << 17);
+  #entries: (Entry | undefined)[] = new Array<Entry | undefined>(1 << 19).fill(undefined);
+  #hashes = new Int32Array(1 << 19);
   #count = 0;
 
   /** The expression of this make; undefined where there is none. `hash` is the same for equal ones. */

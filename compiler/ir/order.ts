@@ -40,7 +40,8 @@ export function rebuild(roots: readonly Tensor[], change: (t: Tensor, body: Expr
       made.set(t, t);
       continue;
     }
-    const body = mapReads(t.body, (r) => {
+    const isSame = tensorsOf(t.body).every((x) => made.get(x) === x);
+    const body = isSame ? t.body : mapReads(t.body, (r) => {
       const now = made.get(r.tensor) as Tensor;
       return now === r.tensor ? r : read(now, r.at, r.outside);
     });

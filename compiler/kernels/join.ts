@@ -20,6 +20,9 @@ const near = 4;
 const large = 1 << 14;
 /** Values that one invocation computes at most where it takes all points of an axis that some results lack. */
 const mostSpread = 32;
+/** Terms from which on a sum is long, and points that one invocation may take together then. */
+const longSum = 1024;
+const together = 16;
 /** Reads that a launch may have in all. */
 const widest = 64;
 
@@ -168,8 +171,11 @@ function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | 
   const made = spread(a.axes, a.results, d);
   if (!made || made.first.length + made.second.length > mostSpread) return undefined;
   const { axes, first, second, times, renames } = made;
-  const isSmall = terms(a.axes, a.results.flatMap((r) => outermost(r.body))) + terms(b.axes, outermost(d.body)) <= small;
-  if (pointsOf({ axes }) < rules.lanes && !isSmall) return undefined;
+  const work = terms(a.axes, a.results.flatMap((r) => outermost(r.body)));
+  const isSmall = work + terms(b.axes, outermost(d.body)) <= small;
+  // The parts of a long sum are there to give every lane something to do.
+  const isLong = work / pointsOf(a) > longSum;
+  if (pointsOf({ axes }) < rules.lanes * (isLong ? together : 1) && !isSmall) return undefined;
   const own = second.map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
   const followed = followedBy(first, axes, own.map(({ at, ...r }) => (at ? { ...r, at } : r)));
   if (!followed?.of || own.some((r) => outermost(r.body).length > 0)) return undefined;

@@ -2,7 +2,7 @@
 
 import type { Axis, Expr } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
-import { partsOf, readsOf } from "../ir/rewrite.ts";
+import { partsOf, readsOf, tensorsOf } from "../ir/rewrite.ts";
 
 /** What is computed inside its readers: sums that are wider than what they are made of; and what follows them point by point. */
 export type Nested = "none" | "sums" | "all";
@@ -43,7 +43,7 @@ export class Nest {
   constructor(order: readonly Tensor[], following: boolean) {
     this.#following = following;
     for (const t of order) {
-      const reads = t.body ? [...new Set(readsOf(t.body).map((r) => r.tensor))] : [];
+      const reads = t.body ? tensorsOf(t.body) : [];
       const needed = reads.reduce((n, r) => n + Math.min(sizeOf(r), this.#least.get(r) ?? sizeOf(r)), 0);
       this.#least.set(t, t.body ? needed : sizeOf(t));
       if (t.body && this.#isWidened(t, t.body, reads)) this.#widened.add(t);

@@ -21,17 +21,25 @@ export interface Weight {
   readonly work: number;
 }
 
-/** A range begins at a multiple of this, so that all of a workgroup are in one. */
-const aligned = 64;
+/** Ranges begin at multiples of a workgroup's size, so that all of it are in one: this one's, or of a smaller one where there are few invocations. */
+const aligned = { least: 16, most: 64, few: 1024 };
+/** Up to so many units of that size are dealt out in turns. */
+const mostMixed = 4096;
 
 const number = (value: number): Value => ({ kind: "number", value, type: "int" });
 
 /** Puts programs into ranges; sets of programs that differ only in their tensors become twins. */
 export class Ranges {
+  readonly #isMixed: boolean;
   readonly #first = new Map<string, Loops>();
   readonly #numbers = new Map<Loops, number>();
 
-  /** The programs as one, the first in the first range. None works in teams or adds to what others add to. */
+  /** With `isMixed` neighbouring workgroups are in different ranges: processors give each core a stretch of them, and ranges are not equally dear. */
+  constructor(isMixed: boolean) {
+    this.#isMixed = isMixed;
+  }
+
+  /** The programs as one, the first in the first range. None works in teams, hands values to its neighbours or adds to what others add to. */
   of(parts: readonly Loops[]): Loops {
     const [only] = parts;
     if (only && parts.length === 1) return only;
@@ -39,15 +47,20 @@ export class Ranges {
     const name = parts.map((p) => p.name).join(", ");
     const key = `${parts.map((p) => this.#number(p)).join()} ${pattern(parts)}`;
     const like = this.#first.get(key);
-    const starts = startsOf(parts);
+    const unit = endOf(startsOf(parts, aligned.least)) < aligned.few ? aligned.least : aligned.most;
+    const starts = startsOf(parts, unit);
+    const isMixed = this.#isMixed;
+    const id: Local = { name: "invocation", type: "int", vector: false };
     let body: readonly Statement[] | undefined;
     const made: Loops = {
-      name, reads, writes, id: { name: "invocation", type: "int", vector: false }, adds: false,
-      invocations: starts[parts.length] as number, dials: [...new Set(parts.flatMap((p) => p.dials))], draws: parts.some((p) => p.draws),
-      ...(parts.some((p) => p.subgroup) ? { subgroup: Math.max(...parts.map((p) => p.subgroup ?? 1)) } : {}),
+      name, reads, writes, id, adds: false, invocations: endOf(starts), dials: [...new Set(parts.flatMap((p) => p.dials))], draws: parts.some((p) => p.draws),
       ...(like ? { like } : {}),
       get body() {
-        return body ??= parts.map((p, i) => inRange(p, this.id, starts[i] as number));
+        const units = endOf(starts) / unit;
+        const place: Local = { name: "place", type: "int", vector: false };
+        return body ??= isMixed && units <= mostMixed
+          ? [{ kind: "let", local: place, value: mixed(id, unit, units) }, ...parts.map((p, i) => inRange(p, place, starts[i] as number))]
+          : parts.map((p, i) => inRange(p, id, starts[i] as number));
       },
     };
     if (!like) this.#first.set(key, made);
@@ -73,10 +86,22 @@ function pattern(parts: readonly Loops[]): string {
 }
 
 /** Where each range begins, and where the last ends. */
-function startsOf(parts: readonly Loops[]): readonly number[] {
+function startsOf(parts: readonly Loops[], unit: number): readonly number[] {
   const starts = [0];
-  for (const p of parts) starts.push((starts[starts.length - 1] as number) + Math.ceil(p.invocations / aligned) * aligned);
+  for (const p of parts) starts.push(endOf(starts) + Math.ceil(p.invocations / unit) * unit);
   return starts;
+}
+
+const endOf = (starts: readonly number[]): number => starts[starts.length - 1] ?? 0;
+
+/** The place of an invocation where units are dealt out in turns: those of any stretch come from all of the ranges. */
+function mixed(id: Local, unit: number, units: number): Value {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  let step = Math.max(1, Math.round(units * 0.618));
+  while (divisor(step, units) > 1) step++;
+  const whole: Value = { kind: "local", local: id, type: "int" };
+  const of = (fn: "idiv" | "imod" | "mul" | "add", a: Value, b: Value): Value => ({ kind: "apply", fn, args: [a, b], type: "int" });
+  return of("add", of("mul", of("imod", of("mul", of("idiv", whole, number(unit)), number(step)), number(units)), number(unit)), of("imod", whole, number(unit)));
 }
 
 function inRange(p: Loops, id: Local, start: number): Statement {

@@ -3,7 +3,7 @@
 import { read, type Axis, type Expr } from "../ir/expr.ts";
 import { flopsOf } from "../ir/flops.ts";
 import { define, shapeOf, sizeOf, type Tensor } from "../ir/graph.ts";
-import { mapReads, readsOf } from "../ir/rewrite.ts";
+import { mapReads, tensorsOf } from "../ir/rewrite.ts";
 import { replaceable } from "../plan/lives.ts";
 import { assign, type Life } from "../plan/memory.ts";
 import { bytesOf, type Storage } from "../plan/storage.ts";
@@ -58,7 +58,7 @@ function valuesOf(order: readonly Definition[], { own, atEnd, overwrites }: Stor
   const overwritten = new Map(order.flatMap((d, i) => (overwrites.get(d.root) ?? []).map((t): [Tensor, number] => [t, i])));
   return order.map((d) => {
     const { root, body, covered } = d;
-    const tensors = [...new Set(readsOf(body).map((r) => r.tensor))];
+    const tensors = tensorsOf(body);
     const fixed = own.has(root);
     return {
       bytes: fixed ? 0 : bytesOf(root),

@@ -17,10 +17,11 @@ const start = 1000;
 const slack = 0.02;
 /** The part of the work of a program with few registers that it loses at most beside one with many. */
 const crowding = 0.1;
-/** The part by which what lives at once may grow. */
-const growth = 0.01;
-/** Kernels in one launch. */
+/** The part by which what lives at once may grow, and least and most bytes of that: where much is stored, starts hardly count. */
+const growth = { share: 0.02, least: 1 << 16, most: 1 << 22 };
+/** Kernels in one launch, and invocations. */
 const most = 12;
+const widest = 2 ** 30;
 
 /** What must be known besides the launches. */
 export interface Surroundings {
@@ -66,20 +67,17 @@ interface Partner {
   readonly delay: number;
 }
 
-/**
- * The launches in an order in which they can run. Those side by side in the graph's order of needs are put together, so that no chain of launches gets
- * longer, cheapest first, and the most that lives at once does not grow.
- */
+/** The launches in an order in which they can run, with fewer starts: no chain of launches that need each other gets longer, and hardly more lives at once. */
 export function beside(made: readonly Made[], around: Surroundings): readonly Launch[] {
   const ways = preferences.map((prefer) => new Sharing(made, around, prefer).launches());
   const price = (nodes: readonly Node[]): number => nodes.reduce((n, x) => n + x.price, 0);
-if ((globalThis as any).DBG) console.log('WAYS', ways.map(w=>[w.length,price(w)].join()));
   const [best] = ways.sort((a, b) => a.length - b.length || price(a) - price(b));
-  const ranges = new Ranges();
-  return (best ?? []).map(({ members }) => {
+  const ranges = new Ranges(around.masked);
+  const told = (n: number): string => n.toPrecision(2).replace("+", "");
+  return (best ?? []).map(({ members, sums, price: shared }) => {
     // The heaviest gives the launch its place in the text and begins first.
     const all = members.map((m) => made[m] as Made).sort((a, b) => workOf(b.loops) - workOf(a.loops));
-    const because = `neither needs the other, and a launch less is worth more than ${around.masked ? "lanes that pass through the other's code" : "registers that the other asks for"}`;
+    const because = `neither needs the other; of ${told(sums.work)} operations sharing costs ${told(shared)}, each start ${told(start * around.lanes)}`;
     return { kernels: all.map((m) => m.kernel), loops: ranges.of(all.map((m) => m.loops)), beside: all.slice(1).map(() => because) };
   });
 }
@@ -140,7 +138,8 @@ class Sharing {
     this.#place = Int32Array.from(made.keys());
     [this.#low, this.#high] = [new Int32Array(made.length), new Int32Array(made.length)];
     this.#level();
-    this.#peak = (1 + growth) * Math.max(0, ...this.#living(this.#order, 0));
+    const peak = Math.max(0, ...this.#living(this.#order, 0));
+    this.#peak = peak + Math.min(Math.max(growth.share * peak, growth.least), growth.most);
   }
 
   /** Looks for partners of each launch, from the last to the first. */
@@ -181,7 +180,7 @@ class Sharing {
     const { kernel, loops } = this.#made[m] as Made;
     const { straight, work } = weightOf(loops);
     return {
-      members: [m], isPlain: !loops.adds && !loops.team, isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
+      members: [m], isPlain: !loops.adds && !loops.team && !loops.subgroup, isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
       tensors: new Set([...loops.reads, ...loops.writes]), price: 0,
       sums: { invocations: loops.invocations, straight, work, passed: loops.invocations * straight, crowded: work * straight, longest: straight },
     };
@@ -202,6 +201,7 @@ class Sharing {
       invocations: p.invocations + q.invocations, straight: p.straight + q.straight, work: p.work + q.work,
       passed: p.passed + q.passed, crowded: p.crowded + q.crowded, longest: Math.max(p.longest, q.longest),
     };
+    if (sums.invocations > widest) return undefined;
     const price = this.#price(sums);
     const extra = price - a.price - b.price;
     const { lanes, maxBindings, bindingsOf } = this.#around;

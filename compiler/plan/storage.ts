@@ -2,7 +2,7 @@
 
 import { index } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
-import { readsOf } from "../ir/rewrite.ts";
+import { readsOf, tensorsOf } from "../ir/rewrite.ts";
 import type { Definition } from "../kernels/kernel.ts";
 import type { Job } from "./assemble.ts";
 import { orderLaunches } from "./schedule-steps.ts";
@@ -56,7 +56,7 @@ export function storageOf(job: Job, kernels: readonly Definition[]): Storage {
 
 /** The kernels in an order in which they can run. */
 export function inOrder(kernels: readonly Definition[], storage: Storage): readonly Definition[] {
-  const launches = kernels.map((k) => ({ writes: k.root, reads: [...new Set(readsOf(k.body).map((r) => r.tensor))] }));
+  const launches = kernels.map((k) => ({ writes: k.root, reads: tensorsOf(k.body) }));
   return orderLaunches(launches, storage.behind, storage.overwrites).map((i) => kernels[i] as Definition);
 }
 

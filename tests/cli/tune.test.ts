@@ -100,7 +100,7 @@ describe("on a device", () => {
     let asked = 0;
     const made = training();
     const found = await search(device, {
-      compile: (choose) => compileTraining(made, { ...device.profile, choose: (launch, offered) => {
+      compile: (choose) => compileTraining(made, { ...device.profile, apart: true, choose: (launch, offered) => {
         offers.set(launch, offered);
         const choice = choose(launch, offered);
         if (choice !== undefined) taken.add(offered.indexOf(choice));

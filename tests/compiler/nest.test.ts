@@ -31,7 +31,7 @@ function nestedAs(wanted: "sums" | "all", width: number, profile: Profile): Comp
   const training = trainingOf(text(width));
   const free = compileGradients(training, profile).plan;
   const kept = free.buffers.reduce((n, b) => n + (b.kept ? b.bytes : 0), 0);
-  for (const share of [0.75, 0.6, 0.5, 0.4]) {
+  for (const share of [0.75, 0.65, 0.6, 0.55, 0.5, 0.4]) {
     try {
       const made = compileGradients(training, profile, Math.floor(kept + share * (free.bytes - kept)));
       if (made.again.nested === wanted) return made;
@@ -80,7 +80,7 @@ describe("nested values", () => {
       }
     }
 
-    for (const [nested, width, lanes] of [["sums", 6, 64], ["all", 8, 64], ["all", 6, 4096]] as const) {
+    for (const [nested, width, lanes] of [["sums", 8, 64], ["all", 8, 64], ["all", 6, 4096]] as const) {
       it(`give what stored ones give: ${nested}, width ${width}, ${lanes} lanes`, async () => {
         const plain = await run(compileGradients(trainingOf(text(width)), device.profile));
         const made = await run(nestedAs(nested, width, { ...device.profile, lanes }));

@@ -83,6 +83,13 @@ function compiled({ inputs, wanted }: Problem, profile: Partial<Profile>, everyt
   }
 }
 
+/** In which ways launches and memory are shared. */
+const sharingIn = ({ launches, kernels, over }: Compiled): Readonly<Record<string, boolean>> => ({
+  "kernels beside each other": launches.some((l) => l.kernels.length > 1),
+  "values over others": over.size > 0,
+  "all points of an axis": kernels.some((k) => k.results.some((r) => r.at)),
+});
+
 const kinds: readonly { readonly name: string; readonly profile: Partial<Profile>; readonly everything?: boolean }[] = [
   { name: "large tiles", profile: { lanes: 1 } },
   { name: "sums in parts, few bindings", profile: { lanes: 100_000, maxBindings: 5 } },
@@ -108,6 +115,7 @@ describe("random graphs", () => {
         const made = compiled(given, profile, everything);
         if (!made) continue;
         done.set(kind, (done.get(kind) ?? 0) + 1);
+        for (const [what, is] of Object.entries(sharingIn(made))) if (is) done.set(what, (done.get(what) ?? 0) + 1);
         const got = execute(made, inputs);
         for (const { name, tensor, expected } of given.wanted) {
           if (errorOf(expected, got.get(name)) < 1e-9) continue;
@@ -118,6 +126,7 @@ describe("random graphs", () => {
     }), { seed, examples: met, numRuns: graphs, interruptAfterTimeLimit: 50_000 + 900 * graphs });
     // A kind that no graph gets through says nothing.
     for (const { name } of kinds) expect(done.get(name), name).toBeGreaterThan(graphs / 3);
+    for (const what of ["kernels beside each other", "values over others", "all points of an axis"]) expect(done.get(what), what).toBeGreaterThan(graphs / 3);
   });
 });
 

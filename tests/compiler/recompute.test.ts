@@ -164,7 +164,7 @@ describe("on the device", () => {
     }
   }
 
-  it.each([["MedNeXt", mednext, {}], ["noise and running values", random, { depth: "3" }]] as const)("two steps end with the same bits: %s", async (_, text, set) => {
+  it.each([["MedNeXt", mednext, {}], ["noise and running values", random, { depth: "3" }]] as const)("two steps end with the same numbers: %s", async (_, text, set) => {
     const training = trainingOf(text, set);
     const free = compileTraining(training, device.profile);
     const tight = compileTraining(training, device.profile, Math.ceil(free.plan.bytes - 0.4 * transient(free.plan)));
@@ -174,7 +174,8 @@ describe("on the device", () => {
     expect([...got.keys()]).toEqual([...expected.keys()]);
     for (const [name, values] of expected) {
       expect(values.every(Number.isFinite), name).toBe(true);
-      expect(got.get(name), name).toEqual(values);
+      // Sums that share their launch with others may be added in another order.
+      values.forEach((v, i) => expect(Math.abs((got.get(name)?.[i] ?? NaN) - v), `${name} ${i}`).toBeLessThan(1e-6 * (1 + Math.abs(v))));
     }
     const losses = [expected.get("loss 0")?.[0], expected.get("loss 1")?.[0]];
     expect(losses[0]).not.toBe(losses[1]);

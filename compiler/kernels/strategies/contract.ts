@@ -9,7 +9,7 @@ import { unravel } from "../invocation.ts";
 import { pointsOf, type Block, type Group, type Kernel, type Lanes, type Schedule } from "../kernel.ts";
 import type { Local, Loops, Staged, Statement, Value } from "../loops.ts";
 import { Lowering } from "../lower.ts";
-import { inRow } from "../tile.ts";
+import { inRow } from "../touch.ts";
 import { four } from "../vector.ts";
 
 /** Terms of a sum that are staged at once, at most. */

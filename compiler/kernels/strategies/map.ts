@@ -8,7 +8,8 @@ import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "..
 import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
 import { Mates } from "../mates.ts";
-import { rowsOf, tilesFor, widthOf } from "../tile.ts";
+import { widthOf } from "../price.ts";
+import { rowsOf, tilesFor } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
 
