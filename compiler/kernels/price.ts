@@ -9,8 +9,9 @@ import { four } from "./vector.ts";
 const longest = 96;
 /** Costs in multiplications, and how much an invocation has room for. */
 export interface Costs {
-  /** Most accumulators that one invocation keeps. */
+  /** Most accumulators that one invocation keeps, and most for long sums, where filling and emptying them does not count. */
   readonly registers: number;
+  readonly longRegisters: number;
   /** A load of one element, and of four side by side. */
   readonly load: number;
   readonly row: number;
@@ -20,9 +21,9 @@ export interface Costs {
   readonly turn: number;
   readonly keep: number;
 }
-const card: Costs = { registers: 32, load: 3, row: 7, view: 3, turn: 5, keep: 0 };
+const card: Costs = { registers: 32, longRegisters: 32, load: 3, row: 7, view: 3, turn: 5, keep: 0 };
 /** On a processor every invocation of a subgroup loads by itself, with a test of its own, and blends its accumulators in every turn. */
-const processor: Costs = { registers: 64, load: 12, row: 28, view: 3, turn: 5, keep: 2 };
+const processor: Costs = { registers: 32, longRegisters: 64, load: 12, row: 28, view: 3, turn: 5, keep: 2 };
 /** To take from another invocation of the subgroup what it has loaded. */
 const handed = 1;
 export const costsOf = ({ mates }: Lanes): Costs => (mates === undefined ? card : processor);

@@ -8,7 +8,9 @@ import { costsOf, inRows, priceOf, priceOfLoad, widthOf, type Tile } from "./pri
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
-/** Most that one keeps where a tile must cover an axis. */
+/** Terms from which on a sum is long. */
+const longSum = 4096;
+/** Most accumulators that one invocation keeps where a tile must cover an axis. */
 const mostCovered = 64;
 /** Tiles that are offered, at most. */
 const offered = 10;
@@ -33,12 +35,13 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const vectors = [...vectorAxes([...axes, ...sums.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
   const accumulators = Math.max(...sums.map((l) => l.together));
   const cost = costsOf(lanes);
+  const room = sums.every((s) => pointsOf({ axes: s.over }) >= longSum) ? cost.longRegisters : cost.registers;
   const dependences = lanes.mates === undefined ? [] : dependencesOf(axes, sums);
   const all: (Tile & { readonly price: number })[] = [];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
-    const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(cost.registers / accumulators)), lanes);
+    const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
     for (const unrolled of unrollings(sums)) {
