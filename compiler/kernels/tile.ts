@@ -10,6 +10,8 @@ import { four } from "./vector.ts";
 
 /** Terms from which on a sum is long. */
 const longSum = 4096;
+/** Terms per lane from which on a tile and loops written out are worth their text. */
+const worthwhile = 4096;
 /** Most accumulators that one invocation keeps where a tile must cover an axis. */
 const mostCovered = 64;
 /** Tiles that are offered, at most. */
@@ -44,9 +46,12 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
-    for (const unrolled of unrollings(sums)) {
+    // What takes no time anyway is written as shortly as can be: drivers compile all of it.
+    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < worthwhile * lanes.wanted;
+    for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       fitting.forEach((tile, i) => {
+        if (short && widthOf(tile) > 1 && group.covered.length === 0) return;
         for (const subgroup of ways[i] ?? []) {
           const price = storing + sums.reduce((n, sum) => n + priceOf(sum, { tile, unrolled, vector, subgroup }, isOut, cost), 0);
           if (price < Infinity) all.push({ tile, unrolled, vector, subgroup, price });

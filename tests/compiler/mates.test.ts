@@ -91,9 +91,11 @@ describe("subgroups of the device", () => {
   it("hand on what they load", async ({ skip }) => {
     const { subgroup } = device.profile;
     if (subgroup === undefined) return skip(`${device.name} has no subgroups that kernels could rely on`);
-    for (const s of shapes) {
+    // Only larger launches have tiles.
+    for (const s of [shapes[1], [1, 16, 16, 16, 32]] as const) {
       const subject = convolution(s, 1);
-      for (const place of [0, 3]) {
+      const want = expected(subject);
+      for (const place of [0, 1]) {
         const { plan } = abreast(subject, subgroup, place);
         expect(plan.shaders.some((x) => x.wgsl.includes("subgroupBroadcast"))).toBe(true);
         const session = await Session.create(device, plan);
@@ -101,7 +103,7 @@ describe("subgroups of the device", () => {
           for (const [t, v] of valuesOf(subject)) session.write(t.name, Float32Array.from(v));
           session.poison();
           await session.run();
-          for (const [name, v] of expected(subject)) expect(distance(v, await session.read(name)), name).toBeLessThan(1e-5);
+          for (const [name, v] of want) expect(distance(v, await session.read(name)), name).toBeLessThan(1e-5);
         } finally {
           session.destroy();
         }
