@@ -10,8 +10,8 @@ import { four } from "./vector.ts";
 
 /** Terms from which on a sum is long. */
 const longSum = 4096;
-/** Terms per lane from which on a tile and loops written out are worth their text. */
-const worthwhile = 4096;
+/** Terms from which on a tile and loops written out are worth their text: so many per lane, or in all. */
+const worthwhile = { perLane: 1 << 13, inAll: 1 << 20 };
 /** Most accumulators that one invocation keeps where a tile must cover an axis. */
 const mostCovered = 64;
 /** Tiles that are offered, at most. */
@@ -47,7 +47,7 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
     // What takes no time anyway is written as shortly as can be: drivers compile all of it.
-    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < worthwhile * lanes.wanted;
+    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < Math.min(worthwhile.perLane * lanes.wanted, worthwhile.inAll);
     for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       fitting.forEach((tile, i) => {
