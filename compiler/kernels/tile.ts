@@ -10,6 +10,8 @@ import { four } from "./vector.ts";
 
 /** Terms from which on a sum is long. */
 const longSum = 4096;
+/** Invocations of a subgroup from which on a load takes a driver long to compile. */
+const manyMates = 8;
 /** Terms from which on a tile and loops written out are worth their text: so many per lane, or in all. */
 const worthwhile = { perLane: 1 << 13, inAll: 1 << 20 };
 /** Most accumulators that one invocation keeps where a tile must cover an axis. */
@@ -46,8 +48,8 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
-    // What takes no time anyway is written as shortly as can be: drivers compile all of it.
-    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < Math.min(worthwhile.perLane * lanes.wanted, worthwhile.inAll);
+    // What takes no time anyway is written as shortly as can be where a driver writes every load out for each of many lanes.
+    const short = (lanes.mates ?? 0) >= manyMates && pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < Math.min(worthwhile.perLane * lanes.wanted, worthwhile.inAll);
     for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       fitting.forEach((tile, i) => {

@@ -122,16 +122,16 @@ describe("tiles", () => {
         let id = i32(gid.x);
         if (id >= 4) { return; }
         let at0_i = id;
-        var sum0 = 0.0;
-        for (var k_1 = 0; k_1 < 6; k_1++) {
-          let v2 = (k_1 < 5);
-          if (v2) {
-            let j3 = (at0_i + (k_1 * 4));
-            let v4 = buf1[j3];
-            sum0 = (sum0 + v4);
-          }
-        }
-        buf0[at0_i] = sum0;
+        let v0 = buf1[at0_i];
+        let v1 = buf1[(at0_i + 4)];
+        let v2 = (v0 + v1);
+        let v3 = buf1[(at0_i + 8)];
+        let v4 = (v2 + v3);
+        let v5 = buf1[(at0_i + 12)];
+        let v6 = (v4 + v5);
+        let v7 = buf1[(at0_i + 16)];
+        let v8 = (v6 + v7);
+        buf0[at0_i] = v8;
       }
       "
     `);
