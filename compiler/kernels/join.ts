@@ -2,7 +2,7 @@
 
 import { apply, index, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
-import { mapReads, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
+import { mapReads, outermost, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
 import { bindingsNeeded } from "./fuse.ts";
 import { isOwnPoint, longAxes, pointsOf, type Definition, type Group, type Result } from "./kernel.ts";
 import { spread } from "./spread.ts";
@@ -222,20 +222,6 @@ function readsOwnPoints(results: readonly Result[], axes: readonly Axis[], overw
 
 function terms(axes: readonly Axis[], sums: readonly Reduce[]): number {
   return pointsOf({ axes }) * sums.reduce((n, s) => n + s.over.reduce((m, x) => m * x.extent, 1), 1);
-}
-
-/** The reductions of a value that stand in no other. */
-function outermost(e: Expr): readonly Reduce[] {
-  const found: Reduce[] = [];
-  const seen = new Set<Expr>();
-  const visit = (x: Expr): void => {
-    if (seen.has(x)) return;
-    seen.add(x);
-    if (x.kind === "reduce") found.push(x);
-    else partsOf(x).forEach(visit);
-  };
-  visit(e);
-  return found;
 }
 
 /** Gives the axes of these sums the names of loops that run over the same extents; false where one has no such loops. */

@@ -2,13 +2,10 @@
 
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { apply, index, makeAxis, read, reduce } from "../../compiler/ir/expr.ts";
-import { define, shapeOf, sizeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
+import type { Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { printTensor } from "../../compiler/ir/print.ts";
 import { ordered } from "../../compiler/ir/order.ts";
-import { differentiate } from "../../compiler/passes/differentiate.ts";
-import { separate } from "../../compiler/passes/separate.ts";
 import { compileDefinitions, type Compiled } from "../../compiler/pipeline.ts";
 import type { Profile } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
@@ -16,13 +13,12 @@ import { Fault } from "../../compiler/report/diagnostic.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
 import { Session } from "../../runtime/session.ts";
 import { execute } from "./execute.ts";
-import { noise } from "./noise.ts";
 import { grow, type Recipe } from "./random-graphs.ts";
+import { valuesOf, withGradients } from "./subjects.ts";
 
 /** `GRAPHS=2000 GRAPH_SEED=7` looks longer and elsewhere. */
 const graphs = Number(process.env["GRAPHS"] ?? 40);
 const seed = Number(process.env["GRAPH_SEED"] ?? 1);
-const origin = { span: undefined, path: "random" };
 
 const bytes = (most: number): fc.Arbitrary<number[]> => fc.array(fc.nat(255), { maxLength: most });
 const recipes: fc.Arbitrary<Recipe> = fc.record({
@@ -41,24 +37,13 @@ interface Problem {
 function problem(recipe: Recipe, suffix = ""): Problem | undefined {
   const { inputs, outputs } = grow(recipe, suffix);
   if (outputs.length === 0) return undefined;
-  const seeds = outputs.map((o) => source(`seed_${o.name}`, shapeOf(o.tensor), origin));
-  const sums = outputs.map(({ tensor }, i) => {
-    const axes = tensor.axes.map((a) => makeAxis(a.name, a.extent));
-    const at = axes.map(index);
-    return reduce("sum", axes, [], apply("mul", read(tensor, at), read(seeds[i] as Tensor, at)));
-  });
-  const loss = define("loss", [], sums.reduce((a, b) => apply("add", a, b)), origin);
-  const made = separate([loss, ...outputs.map((o) => o.tensor)]);
-  const slopes = differentiate(made.get(loss) as Tensor, inputs);
-  const all = [...inputs, ...seeds];
-  const values = new Map(all.map((t, i) => [t, noise(sizeOf(t), 3 + i)]));
+  const subject = withGradients("random", inputs, outputs);
+  const values = valuesOf(subject);
   const known = { values: new Map(values) };
   return {
-    inputs: all, values,
-    wanted: [
-      ...outputs.map(({ name, tensor }) => ({ name, tensor: made.get(tensor) as Tensor, expected: interpret(tensor, known) })),
-      ...inputs.map((x) => ({ name: `d_${x.name}`, tensor: slopes.get(x) as Tensor, expected: interpret(slopes.get(x) as Tensor, known) })),
-    ],
+    inputs: subject.inputs, values,
+    // Results are interpreted as they were, before anything was done to them.
+    wanted: subject.outputs.map(({ name, tensor }, i) => ({ name, tensor, expected: interpret(outputs[i]?.tensor ?? tensor, known) })),
   };
 }
 
