@@ -14,6 +14,7 @@ import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
 import type { Nested } from "./kernels/nest.ts";
+import { costsOf } from "./kernels/price.ts";
 import type { Definition, Kernel, Lanes } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import type { Launch } from "./kernels/ranges.ts";
@@ -133,7 +134,7 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
   const planned = (room: number): { readonly joined: (largest: number) => readonly Made[]; readonly put: (launches: readonly Launch[]) => Compiled; readonly shared: (made: readonly Made[]) => readonly Launch[]; readonly single: () => readonly Made[] } => {
     const { storage, definitions, again } = cheapest((nested) => within(nested, room));
     const phases = phasesOf(job, definitions);
-    const around = { phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted };
+    const around = { phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, pointsOfLong: lanes.wanted * costsOf(lanes).longRegisters };
     return {
       joined: (largest) => join(definitions, { ...storage, ...around, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), largest }).map((g) => twins.of(g)),
       single: () => apart(definitions).map((g) => twins.of(g)),

@@ -20,9 +20,8 @@ const near = 4;
 const large = 1 << 14;
 /** Values that one invocation computes at most where it takes all points of an axis that some results lack. */
 const mostSpread = 32;
-/** Terms from which on a sum is long, and points that one invocation may take together then. */
-const longSum = 1024;
-const together = 16;
+/** Terms from which on a sum was taken in parts, if it was, to give every lane something to do. */
+const inParts = 1024;
 /** Reads that a launch may have in all. */
 const widest = 64;
 
@@ -35,8 +34,9 @@ export interface Rules {
   readonly phase: (t: Tensor) => "forward" | "backward" | "update" | undefined;
   /** Whether somebody else needs a tensor in memory. */
   readonly isKept: (t: Tensor) => boolean;
-  /** Invocations that keep the adapter busy. */
+  /** Invocations that keep the adapter busy, and points of long sums that do. */
   readonly lanes: number;
+  readonly pointsOfLong: number;
   /** Elements that a definition with others beside it has at most. */
   readonly largest: number;
   readonly maxBindings: number;
@@ -173,9 +173,7 @@ function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | 
   const { axes, first, second, times, renames } = made;
   const work = terms(a.axes, a.results.flatMap((r) => outermost(r.body)));
   const isSmall = work + terms(b.axes, outermost(d.body)) <= small;
-  // The parts of a long sum are there to give every lane something to do.
-  const isLong = work / pointsOf(a) > longSum;
-  if (pointsOf({ axes }) < rules.lanes * (isLong ? together : 1) && !isSmall) return undefined;
+  if (pointsOf({ axes }) < (work / pointsOf(a) > inParts ? rules.pointsOfLong : rules.lanes) && !isSmall) return undefined;
   const own = second.map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
   const followed = followedBy(first, axes, own.map(({ at, ...r }) => (at ? { ...r, at } : r)));
   if (!followed?.of || own.some((r) => outermost(r.body).length > 0)) return undefined;

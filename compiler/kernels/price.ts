@@ -5,6 +5,8 @@ import type { Lanes, Schedule } from "./kernel.ts";
 import { isRow, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
+/** Terms from which on a sum is long. */
+export const longSum = 4096;
 /** Most products written out in the body of the innermost loop: more only cost compile time. */
 const longest = 96;
 /** Costs in multiplications, and how much an invocation has room for. */
@@ -38,6 +40,9 @@ export interface Tile {
 /** Points of a tile, a vector counted as one. */
 export const widthOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
 
+/** How many tiles that are `width` wide lie along an axis; the last two may overlap. */
+export const tilesAlong = (a: Axis, width: number): number => Math.ceil(a.extent / width);
+
 /** Whether neighbours along an axis of the tile, which are wanted one by one, can be loaded four at a time. */
 export function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefined): boolean {
   if (vector && t.axes.includes(vector)) return false;
@@ -49,7 +54,7 @@ export function priceOfLoad(t: Touch, a: Axis, cost: Costs): number {
   return !t.axes.includes(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
 }
 
-/** The cost of sums per point of the kernel. */
+/** The cost of sums per point of the kernel, of which those where tiles overlap count once. */
 export function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, isOut: boolean, cost: Costs): number {
   // Points of the tile that differ only along other axes share them.
   const own = new Map([...tile].filter(([a]) => sum.free.has(a)));
@@ -77,7 +82,8 @@ export function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, is
   }
   // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
   const tests = sum.where.filter((w) => w.free.some((a) => spread.has(a) || isAlong(a))).length * copies;
-  return (turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn + cost.keep * widthOf(own) * side * sum.together : 0))) / (widthOf(tile) * (isOut ? four : 1));
+  const points = [...tile].reduce((n, [a, w]) => (a === vector ? n * w : (n * a.extent) / tilesAlong(a, w)), isOut ? four : 1);
+  return (turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn + cost.keep * widthOf(own) * side * sum.together : 0))) / points;
 }
 
 /**

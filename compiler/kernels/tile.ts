@@ -4,12 +4,10 @@ import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
-import { costsOf, inRows, priceOf, priceOfLoad, widthOf, type Tile } from "./price.ts";
+import { costsOf, inRows, longSum, priceOf, priceOfLoad, tilesAlong, widthOf, type Tile } from "./price.ts";
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
-/** Terms from which on a sum is long. */
-const longSum = 4096;
 /** Invocations of a subgroup from which on a load takes a driver long to compile. */
 const manyMates = 8;
 /** Terms from which on a tile and loops written out are worth their text: so many per lane, or in all. */
@@ -27,8 +25,8 @@ export function chooseTile(group: Group, lanes: Lanes): Tile {
 }
 
 /**
- * Tiles that may be fast, the one that should be fastest first. Tiles divide their extents, so no point needs a test of its own. They
- * span all that the group says must be covered.
+ * Tiles that may be fast, the one that should be fastest first. Where a tile does not divide its axis, the last one begins earlier and
+ * takes some points again, so no point needs a test to be computed. They span all that the group says must be covered.
  */
 export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const { axes, results } = group;
@@ -47,7 +45,7 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
-    const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => a.extent / ((tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
+    const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
     // What takes no time anyway is written as shortly as can be where a driver writes every load out for each of many lanes.
     const short = (lanes.mates ?? 0) >= manyMates && pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < Math.min(worthwhile.perLane * lanes.wanted, worthwhile.inAll);
     for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
@@ -105,7 +103,7 @@ function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: L
   const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
   const covered = new Map(group.covered.map((a) => [a, extent(a)]));
   const least = widthOf(covered);
-  const wide = group.axes.filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a)).map((w): [Axis, number] => [a, w]));
+  const wide = group.axes.filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a), a !== vector).map((w): [Axis, number] => [a, w]));
   const tiles: ReadonlyMap<Axis, number>[] = [covered];
   for (const [a, w] of wide) {
     tiles.push(new Map([...covered, [a, w]]));
@@ -129,9 +127,11 @@ function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): read
   return [...vectors, ...tiles];
 }
 
-function widths(extent: number): number[] {
+/** Points of an axis that one invocation may take. */
+function widths(extent: number, mayOverlap: boolean): number[] {
   const all = [2, 4, 8].filter((w) => extent % w === 0);
-  return all.length > 0 ? all : [3, 5, 7].filter((w) => extent % w === 0);
+  if (all.length > 0) return all;
+  return [...[3, 5, 7].filter((w) => extent % w === 0), ...[4, 8].filter((w) => mayOverlap && extent > w)];
 }
 
 function unrollings(sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {

@@ -133,6 +133,26 @@ describe("a value", () => {
     expect([...checked([x], [mirrored("d", c, a)], {}, true).over].map(([next, old]) => `${next.name} over ${old.name}`)).toEqual([]);
   });
 
+  it("is written over another one by tiles that overlap, each point by one of them", () => {
+    const [x, w] = [source("x", [13, 6], origin), source("w", [6, 6], origin)];
+    const axes = (): [Axis, Axis, Axis] => [makeAxis("i", 13), makeAxis("c", 6), makeAxis("k", 6)];
+    /** `y[i, c] = base[i, c] + sum[k](w[c, k] * x[12 - i, k])` */
+    const mixed = (name: string, from: Tensor, base: Tensor | undefined): Tensor => {
+      const [i, c, k] = axes();
+      const sum = reduce("sum", [k], [], apply("mul", at(w, c, k), read(from, [apply("sub", int(12), index(i)), index(k)])));
+      return define(name, [i, c], base ? apply("add", at(base, i, c), sum) : sum, origin);
+    };
+    const a = mixed("a", x, undefined);
+    const y = mixed("y", mixed("m", a, undefined), a);
+    const tiles = new Set<string>();
+    for (let n = 0; n < 10; n++) {
+      const made = checked([x, w], [mixed("z", y, undefined)], { choose: (_, offer) => offer[Math.min(n, offer.length - 1)] }, true);
+      expect([...made.over].map(([next, old]) => `${next.name} over ${old.name}`)).toEqual(["y over a"]);
+      for (const { results, schedule } of made.kernels) if (schedule.strategy === "map" && results[0]?.root.name === "y") tiles.add([...schedule.tile].map(([e, width]) => `${width} of ${e.extent}`).join());
+    }
+    for (const overlapping of ["8 of 13", "4 of 13,2 of 6"]) expect(tiles).toContain(overlapping);
+  });
+
   it("may lack an axis of which an invocation takes all points", () => {
     const [c, s, k] = [makeAxis("c", 3), makeAxis("s", 50), makeAxis("k", 3)];
     const raw = source("raw", [3, 50], origin);

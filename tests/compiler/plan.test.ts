@@ -100,11 +100,11 @@ describe("fusion", () => {
 });
 
 describe("tiles", () => {
-  it("divide the extents and leave enough invocations", () => {
+  it("are no wider than their axes and leave enough invocations", () => {
     for (const c of allCases()) {
       if (!c.result.body) continue;
       const { tile } = chooseTile({ axes: c.result.axes, results: [{ root: c.result, body: c.result.body, inlined: [], why: "", covered: [] }], covered: [], joined: [] }, { wanted: 4 });
-      for (const [a, w] of tile) expect(a.extent % w).toBe(0);
+      for (const [a, w] of tile) expect(w).toBeLessThanOrEqual(a.extent);
       if (widthOf(tile) > 1) expect(c.result.axes.reduce((n, a) => n * a.extent, 1) / widthOf(tile)).toBeGreaterThanOrEqual(4);
     }
   });

@@ -8,7 +8,7 @@ import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "..
 import type { Local, Loops, Statement } from "../loops.ts";
 import { Lowering } from "../lower.ts";
 import { Mates } from "../mates.ts";
-import { widthOf } from "../price.ts";
+import { tilesAlong } from "../price.ts";
 import { rowsOf, tilesFor } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
@@ -31,20 +31,22 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
   const id: Local = { name: "id", type: "int", vector: false };
   const width = (a: Axis): number => (tile.get(a) ?? 1) * (a === vector ? four : 1);
   // One coarse index per axis.
-  const coarse = axes.map((a) => makeAxis(a.name, a.extent / width(a)));
+  const coarse = axes.map((a) => makeAxis(a.name, tilesAlong(a, width(a))));
   const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
   const along = (subgroup?.along ?? []).map((a) => coarse[axes.indexOf(a)] as Axis);
   const order = [...coarse.filter((_, k) => !isAlong(axes[k] as Axis)), ...along];
   const copies = offsets(axes.map((a) => tile.get(a) ?? 1)).flatMap((offset) => {
     const by = new Map(axes.map((a, k) => {
-      const start = apply("mul", index(coarse[k] as Axis), int(width(a)));
+      const start = beginning(coarse[k] as Axis, width(a), a.extent);
       const inside = a === vector && lane ? apply("add", int((offset[k] as number) * four), index(lane)) : int(offset[k] as number);
-      return [a, simplifyNode(apply("add", simplifyNode(start), inside))];
+      return [a, simplifyNode(apply("add", start, inside))];
     }));
+    // What the tile before takes as well is stored by that one.
+    const own = axes.flatMap((a, k) => ((offset[k] as number) < tilesAlong(a, width(a)) * width(a) - a.extent ? [apply("lt", index(coarse[k] as Axis), int(tilesAlong(a, width(a)) - 1))] : []));
     const flat = flatIn(axes, axes.map((a) => by.get(a) as Expr));
     return bodies.map((body, i) => {
       const { root, at } = results[i] as Kernel["results"][number];
-      return { into: root, value: substitute(body, by, true), flat: at ? flatIn(root.axes, at.map((e) => substitute(e, by, true))) : flat };
+      return { into: root, value: substitute(body, by, true), flat: at ? flatIn(root.axes, at.map((e) => substitute(e, by, true))) : flat, own };
     });
   });
   const mates = subgroup && new Mates(subgroup.size, new Set(along), lane, copies.map((c) => c.value));
@@ -56,14 +58,20 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
   const values = copies.map((c) => lowering.value(c.value));
   copies.forEach((c, i) => {
     const value = values[i];
-    if (value) lowering.store(c.into, c.flat, value);
+    if (value && c.own.length > 0) lowering.each([], c.own, () => lowering.store(c.into, c.flat, value));
+    else if (value) lowering.store(c.into, c.flat, value);
   });
-  const each = widthOf(tile) * (isOut ? four : 1);
   return {
-    name: kernel.name, invocations: pointsOf(kernel) / each, id, body: statements,
+    name: kernel.name, invocations: pointsOf({ axes: coarse }), id, body: statements,
     reads: [...lowering.reads], writes: [...new Set(results.map((r) => r.root))], adds: false, dials: [...lowering.dials], draws: lowering.draws,
     ...(subgroup ? { subgroup: subgroup.size } : {}),
   };
+}
+
+/** Where a tile begins; the last one so that it ends with the axis. */
+function beginning(tiles: Axis, width: number, extent: number): Expr {
+  const start = apply("mul", index(tiles), int(width));
+  return simplifyNode(tiles.extent * width === extent ? start : apply("min", start, int(extent - width)));
 }
 
 /** The place of an element in row-major storage. */
