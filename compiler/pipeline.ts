@@ -6,11 +6,11 @@ import { halve } from "./passes/half.ts";
 import { flopsOfAll, recompute, type Again as Cloned } from "./passes/recompute.ts";
 import { separate } from "./passes/separate.ts";
 import { share } from "./passes/share.ts";
-import { simplify } from "./passes/simplify.ts";
 import { solve } from "./passes/solve.ts";
 import { ordered } from "./ir/order.ts";
 import { tensorsOf } from "./ir/rewrite.ts";
 import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
+import { Brief } from "./kernels/brief.ts";
 import { bindingsNeeded, fuse } from "./kernels/fuse.ts";
 import { apart, join } from "./kernels/join.ts";
 import type { Nested } from "./kernels/nest.ts";
@@ -18,7 +18,7 @@ import { costsOf } from "./kernels/price.ts";
 import type { Definition, Kernel, Lanes } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import type { Launch } from "./kernels/ranges.ts";
-import { Twins, type Made } from "./kernels/twins.ts";
+import type { Made } from "./kernels/twins.ts";
 import { splitReductions } from "./kernels/strategies/reduce.ts";
 import { scatterSums } from "./kernels/strategies/scatter.ts";
 import { demandWhole } from "./kernels/whole.ts";
@@ -52,7 +52,7 @@ export interface Compiled {
   readonly again: Again;
 }
 
-const forward: readonly ((roots: readonly Tensor[], scale?: Tensor) => Map<Tensor, Tensor>)[] = [separate, solve, simplify, separate, factor, separate, share];
+const forward: readonly ((roots: readonly Tensor[], scale?: Tensor) => Map<Tensor, Tensor>)[] = [separate, solve, factor, share];
 
 /** Compiles a network to run forwards. */
 export function compile(graph: Graph, profile: Profile): Compiled {
@@ -129,16 +129,19 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
     const least = flopsOfAll(plain);
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
   };
-  const twins = new Twins(lanes, profile.choose);
+  const brief = new Brief(lanes, profile.choose);
   /** Plans that leave `room` for values that lie in memory one by one. */
   const planned = (room: number): { readonly joined: (largest: number) => readonly Made[]; readonly put: (launches: readonly Launch[]) => Compiled; readonly shared: (made: readonly Made[]) => readonly Launch[]; readonly single: () => readonly Made[] } => {
     const { storage, definitions, again } = cheapest((nested) => within(nested, room));
     const phases = phasesOf(job, definitions);
     const around = { phase: (t: Tensor) => phases.get(t), maxBindings: profile.maxBindings, bindingsOf, lanes: lanes.wanted, pointsOfLong: lanes.wanted * costsOf(lanes).longRegisters };
     return {
-      joined: (largest) => join(definitions, { ...storage, ...around, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), largest }).map((g) => twins.of(g)),
-      single: () => apart(definitions).map((g) => twins.of(g)),
-      shared: (made) => beside(made, { ...around, storage, masked: lanes.team === undefined }),
+      joined: (largest) => brief.of(join(definitions, { ...storage, ...around, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), largest })),
+      single: () => brief.of(apart(definitions)),
+      shared: (made) => {
+        const launches = beside(made, { ...around, storage, masked: lanes.team === undefined });
+        return brief.isKept(launches.map((l) => l.loops)) ? launches : alone(made);
+      },
       put: (launches) => {
         const stays = staysOf(launches, storage);
         const plan = assemble(job, launches, stays, storage, phases, profile);

@@ -64,11 +64,9 @@ export function scaled(a: Affine, factor: number): Affine {
 /** Back to an expression, in one fixed order, so that equal sums are equal expressions. */
 export function build(a: Affine): Expr {
   if (a.terms.size === 0) return int(a.constant);
-  const atoms = [...a.terms.keys()];
-  if (atoms.length > 1) atoms.sort((p, q) => p.id - q.id);
+  const terms = inOrder(a.terms);
   let result: Expr | undefined;
-  for (const atom of atoms) {
-    const c = a.terms.get(atom) as number;
+  for (const [atom, c] of terms) {
     if (c <= 0) continue;
     const term = apply("mul", atom, int(c));
     result = result ? apply("add", result, term) : term;
@@ -76,12 +74,26 @@ export function build(a: Affine): Expr {
   const isPositive = result !== undefined;
   if (!result) result = int(a.constant);
   else if (a.constant > 0) result = apply("add", result, int(a.constant));
-  for (const atom of atoms) {
-    const c = a.terms.get(atom) as number;
-    if (c < 0) result = apply("sub", result, apply("mul", atom, int(-c)));
-  }
-  return a.constant < 0 && isPositive ? apply("sub", result, int(-a.constant)) : result;
+  for (const [atom, c] of terms) if (c < 0) result = apply("sub", result, apply("mul", atom, int(-c)));
+  if (a.constant < 0 && isPositive) result = apply("sub", result, int(-a.constant));
+  if (!cache.get(result)) cache.set(result, { constant: a.constant, terms: new Map(terms) });
+  return result;
 }
+
+/** Positive terms first, then by age. */
+function inOrder(terms: ReadonlyMap<Expr, number>): readonly Term[] {
+  const all: Term[] = [];
+  // Sums are short: most are met in this order.
+  for (const term of terms) {
+    let at = all.length;
+    for (; at > 0 && isSooner(term, all[at - 1] as Term); at--) all[at] = all[at - 1] as Term;
+    all[at] = term;
+  }
+  return all;
+}
+
+type Term = readonly [Expr, number];
+const isSooner = ([p, a]: Term, [q, b]: Term): boolean => (a > 0 === b > 0 ? p.id < q.id : a > 0);
 
 /** The coefficient of an axis that occurs as an atom of its own, and nowhere else in the sum; otherwise undefined. */
 export function coefficient(a: Affine, axis: Axis): number | undefined {

@@ -87,11 +87,17 @@ class Node {
   readonly parts: readonly Expr[];
 
   constructor(kind: Expr["kind"], type: Type, head: unknown, detail: unknown, parts: readonly Expr[]) {
+    let [reads, reduces] = [kind === "read", kind === "reduce"];
+    for (let i = 0; i < parts.length; i++) {
+      const p = parts[i] as Expr;
+      reads ||= p.reads;
+      reduces ||= p.reduces;
+    }
     this.kind = kind;
     this.type = type;
     this.free = kind === "axis" ? [head as Axis] : kind === "reduce" ? without(union(parts), detail as readonly Axis[]) : union(parts);
-    this.reads = kind === "read" || parts.some((p) => p.reads);
-    this.reduces = kind === "reduce" || parts.some((p) => p.reduces);
+    this.reads = reads;
+    this.reduces = reduces;
     this.head = head;
     this.detail = detail;
     this.parts = parts;
@@ -130,21 +136,27 @@ const code = (name: string): number => name.charCodeAt(0) * 8191 + name.charCode
 
 function hashOf(kind: Expr["kind"], head: number, parts: readonly Expr[]): number {
   let hash = stirred(code(kind), head);
-  for (const p of parts) hash = stirred(hash, p.id);
+  for (let i = 0; i < parts.length; i++) hash = stirred(hash, (parts[i] as Expr).id);
   return hash;
 }
 
 /** The axes that some of the parts depend on, in the order in which they come. */
 function union(parts: readonly Expr[]): readonly Axis[] {
   let all = none;
-  for (const { free } of parts) {
+  for (let i = 0; i < parts.length; i++) {
+    const { free } = parts[i] as Expr;
     if (all.length === 0) all = free;
-    else if (free !== all) for (const a of free) if (!all.includes(a)) all = [...all, a];
+    else if (free !== all && !areIn(free, all)) all = all.concat(without(free, all));
   }
   return all;
 }
 
-const without = (all: readonly Axis[], bound: readonly Axis[]): readonly Axis[] => all.filter((a) => !bound.includes(a));
+function areIn(some: readonly Axis[], all: readonly Axis[]): boolean {
+  for (let i = 0; i < some.length; i++) if (!all.includes(some[i] as Axis)) return false;
+  return true;
+}
+
+const without = (all: readonly Axis[], others: readonly Axis[]): readonly Axis[] => all.filter((a) => !others.includes(a));
 
 export function number(value: number, type: Type): Expr {
   return made(hashOf("number", stirred(code(type), value * 65537.25), noParts), "number", type, value, type, noParts);
@@ -180,7 +192,7 @@ export function draw(site: number, at: Expr): Expr {
 
 /** A reduction of `body` over the points of `over` that satisfy all of `where`. */
 export function reduce(by: "sum" | "max" | "min" | "prod", along: readonly Axis[], given: readonly Expr[], body: Expr): Expr {
-  const over = along.filter((a) => a.extent !== 1);
+  const over = along.every((a) => a.extent !== 1) ? along : along.filter((a) => a.extent !== 1);
   const where = given.flatMap(conjuncts);
   if (where.some((w) => w.kind === "number" && w.value === 0)) return number(reduceIdentity(by), body.type);
   if (over.length === 0) {
@@ -204,7 +216,12 @@ export function reduceIdentity(by: Reduce["by"]): number {
 }
 
 /** Applies a scalar function, folding constants and the usual neutral elements. Mixed int and real become real. */
-export function apply(fn: Primitive, ...given: readonly Expr[]): Expr {
+export function apply(fn: Primitive, ...args: readonly Expr[]): Expr {
+  return applied(fn, args);
+}
+
+/** `apply` with its arguments in a list. */
+export function applied(fn: Primitive, given: readonly Expr[]): Expr {
   const args = promote(fn, given);
   return fold(fn, args) ?? made(hashOf("apply", code(fn), args), "apply", resultType(fn, args), fn, undefined, args);
 }
@@ -217,13 +234,15 @@ export function asReal(e: Expr): Expr {
 }
 
 function promote(fn: Primitive, args: readonly Expr[]): readonly Expr[] {
-  if (fn === "real" || fn === "idiv" || fn === "imod") return args;
+  let reals = 0;
+  for (let i = 0; i < args.length; i++) if ((args[i] as Expr).type === "real") reals++;
+  if (reals === args.length || fn === "real" || fn === "idiv" || fn === "imod") return args;
   if (realOnly.has(fn)) return args.map(asReal);
   if (fn === "select") {
     const [test, a, b] = args as [Expr, Expr, Expr];
     return a.type === b.type ? args : [test, asReal(a), asReal(b)];
   }
-  return args.some((e) => e.type === "real") ? args.map((e) => (e.type === "int" ? asReal(e) : e)) : args;
+  return reals > 0 ? args.map((e) => (e.type === "int" ? asReal(e) : e)) : args;
 }
 
 function resultType(fn: Primitive, args: readonly Expr[]): Type {
@@ -240,7 +259,7 @@ function resultType(fn: Primitive, args: readonly Expr[]): Type {
 const isNumber = (e: Expr, v: number): boolean => e.kind === "number" && e.value === v;
 
 function fold(fn: Primitive, args: readonly Expr[]): Expr | undefined {
-  if (fn !== "hold" && args.every((e) => e.kind === "number")) {
+  if (args[0]?.kind === "number" && fn !== "hold" && args.every((e) => e.kind === "number")) {
     return number(evaluate(fn, args.map((e) => (e as Extract<Expr, { kind: "number" }>).value)), resultType(fn, args));
   }
   const a = args[0] as Expr;

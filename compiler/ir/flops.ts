@@ -22,20 +22,20 @@ export function flopsAt(axes: readonly Axis[], dealt: readonly Axis[], values: r
   const own = new Set(axes);
   const points = dealt.reduce((n, a) => (covered.includes(a) ? n : n * a.extent), 1);
   const shares: { readonly over: ReadonlySet<Axis>; readonly share: number }[] = [];
-  const everywhere = (visit: (e: Expr) => void, seen: Set<Expr>): void => values.forEach((v) => walk(v, visit, seen));
-  everywhere((e) => {
-    if (e.kind === "reduce" && e.where.length > 0) shares.push({ over: new Set(e.over), share: shareOf(e) });
-  }, new Set());
+  const all: Expr[] = [];
+  const seen = new Set<Expr>();
+  for (const v of values) walk(v, (e) => all.push(e), seen);
+  for (const e of all) if (e.kind === "reduce" && e.where.length > 0) shares.push({ over: new Set(e.over), share: shareOf(e) });
   let total = 0;
-  everywhere((e) => {
-    if ((e.type !== "real" && e.type !== "wide") || (e.kind !== "apply" && e.kind !== "reduce")) return;
+  for (const e of all) {
+    if ((e.type !== "real" && e.type !== "wide") || (e.kind !== "apply" && e.kind !== "reduce")) continue;
     const inner = e.kind === "reduce" ? [...e.free, ...e.over] : e.free;
     let times = points;
     for (const a of covered) if (e.free.includes(a)) times *= a.extent;
     for (const a of inner) if (!own.has(a)) times *= a.extent;
     for (const { over, share } of shares) if (inner.some((a) => over.has(a))) times *= share;
     total += times;
-  }, new Set());
+  }
   return Math.round(total);
 }
 

@@ -36,7 +36,11 @@ export function define(name: string, axes: readonly Axis[], body: Expr, origin: 
 }
 
 export const shapeOf = (t: Tensor): readonly number[] => t.axes.map((a) => a.extent);
-export const sizeOf = (t: Tensor): number => t.axes.reduce((n, a) => n * a.extent, 1);
+export function sizeOf({ axes }: Tensor): number {
+  let size = 1;
+  for (let k = 0; k < axes.length; k++) size *= (axes[k] as Axis).extent;
+  return size;
+}
 
 /** A learned tensor; its path is its name in checkpoints. */
 export interface Weight {

@@ -26,11 +26,12 @@ export class Interned {
 
   /** The expression of this make; undefined where there is none. `hash` is the same for equal ones. */
   find(hash: number, kind: Expr["kind"], head: unknown, detail: unknown, parts: readonly Expr[]): Expr | undefined {
-    const mask = this.#hashes.length - 1;
+    const [hashes, entries] = [this.#hashes, this.#entries];
+    const mask = hashes.length - 1;
     for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const e = this.#entries[at];
-      if (e === undefined) return undefined;
-      if (this.#hashes[at] === (hash | 0) && e.kind === kind && isSame(e.head, head) && isSame(e.detail, detail) && areSame(e.parts, parts)) return e;
+      const e = hashes[at] === (hash | 0) ? entries[at] : undefined;
+      if (e !== undefined && e.kind === kind && isSame(e.head, head) && isSame(e.detail, detail) && areSame(e.parts, parts)) return e;
+      if (hashes[at] === 0 && entries[at] === undefined) return undefined;
     }
   }
 

@@ -1,6 +1,6 @@
 // Rebuilding expressions: substitution of axes, replacement of reads, fresh names for bound axes.
 
-import { apply, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read, type Reduce } from "./expr.ts";
+import { applied, draw, index, makeAxis, read, reduce, type Axis, type Expr, type Read, type Reduce } from "./expr.ts";
 import type { Tensor } from "./graph.ts";
 import { Notes } from "./notes.ts";
 import { simplifyNode } from "./simplify.ts";
@@ -11,7 +11,7 @@ export function withParts(e: Expr, parts: readonly Expr[]): Expr {
     case "number": case "axis": case "dial": return e;
     case "draw": return draw(e.site, parts[0] as Expr);
     case "read": return simplifyNode(read(e.tensor, parts, e.outside));
-    case "apply": return simplifyNode(apply(e.fn, ...parts));
+    case "apply": return simplifyNode(applied(e.fn, parts));
     case "reduce": return reduce(e.by, e.over, parts.slice(0, -1), parts[parts.length - 1] as Expr);
   }
 }
@@ -65,14 +65,18 @@ function touches(e: Expr, by: ReadonlyMap<Axis, Expr>): boolean {
 }
 
 /** Replaces every read, also inside reductions, by what `change` makes of it (its indices already changed). */
-export function mapReads(e: Expr, change: (r: Read) => Expr, memo = new Map<Expr, Expr>()): Expr {
-  if (!e.reads) return e;
-  const known = memo.get(e);
-  if (known) return known;
-  const rebuilt = changed(e, (p) => mapReads(p, change, memo));
-  const made = rebuilt.kind === "read" ? change(rebuilt) : rebuilt;
-  memo.set(e, made);
-  return made;
+export function mapReads(e: Expr, change: (r: Read) => Expr): Expr {
+  const memo = new Map<Expr, Expr>();
+  const go = (x: Expr): Expr => {
+    if (!x.reads) return x;
+    const known = memo.get(x);
+    if (known) return known;
+    const rebuilt = changed(x, go);
+    const made = rebuilt.kind === "read" ? change(rebuilt) : rebuilt;
+    memo.set(x, made);
+    return made;
+  };
+  return go(e);
 }
 
 /** Every distinct sub-expression, parts before wholes. */
@@ -113,7 +117,8 @@ function collectReads(e: Expr): readonly Read[] {
     if (x.kind === "read") found.push(x);
   };
   visit(e);
-  return found;
+  // Without the room that growing left.
+  return found.slice();
 }
 
 /** The reductions of an expression that stand in no other. */

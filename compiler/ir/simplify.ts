@@ -1,7 +1,7 @@
 // Local simplification of one node whose parts are simple already: affine normal form, digits, comparisons decided by ranges.
 
 import { affine, build, combine, type Affine } from "./affine.ts";
-import { apply, bool, int, read, type Axis, type Expr, type Read } from "./expr.ts";
+import { apply, bool, int, number, read, reduceIdentity, type Axis, type Expr, type Read } from "./expr.ts";
 import { interval } from "./interval.ts";
 import { Notes } from "./notes.ts";
 
@@ -9,6 +9,8 @@ const done = new Notes<Expr>();
 
 /** An equal expression, simpler where a local rule applies. */
 export function simplifyNode(e: Expr): Expr {
+  // Most are of these kinds, for which there is no rule.
+  if (e.kind === "read" ? e.outside === "never" : e.type === "real") return e;
   const known = done.get(e);
   if (known) return known;
   const made = step(e);
@@ -22,7 +24,21 @@ export function flatOf(r: Read): Expr {
   const extent = (k: number): number => (r.tensor.axes[k] as Axis).extent;
   const at = r.outside !== "edge" ? r.at
     : r.at.map((e, k) => simplifyNode(apply("min", simplifyNode(apply("max", e, int(0))), int(extent(k) - 1))));
-  return at.reduce((sum, e, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(extent(k)))), e)), int(0));
+  return flatIn(r.tensor.axes, at);
+}
+
+/** The place of the element `at` in the row-major storage of what has these axes. */
+export function flatIn(axes: readonly Axis[], at: readonly Expr[]): Expr {
+  const terms = new Map<Expr, number>();
+  let [constant, stride] = [0, 1];
+  for (let k = at.length - 1; k >= 0; k--) {
+    const sum = affine(at[k] as Expr);
+    constant += stride * sum.constant;
+    for (const [atom, c] of sum.terms) terms.set(atom, (terms.get(atom) ?? 0) + stride * c);
+    stride *= (axes[k] as Axis).extent;
+  }
+  for (const [atom, c] of terms) if (c === 0) terms.delete(atom);
+  return build(joinDigits({ constant, terms }));
 }
 
 function step(e: Expr): Expr {
@@ -42,14 +58,14 @@ function step(e: Expr): Expr {
   }
 }
 
-/** A read that stays inside needs no view. */
+/** A read that stays inside needs no view; of one that never is inside only the view is left. */
 function insideRead(e: Extract<Expr, { kind: "read" }>): Expr {
   if (e.outside === "never") return e;
-  const inside = e.at.every((i, k) => {
-    const r = interval(i);
-    return r.low >= 0 && r.high < (e.tensor.axes[k]?.extent ?? 0);
-  });
-  return inside ? read(e.tensor, e.at, "never") : e;
+  const extent = (k: number): number => e.tensor.axes[k]?.extent ?? 0;
+  const ranges = e.at.map(interval);
+  if (ranges.every((r, k) => r.low >= 0 && r.high < extent(k))) return read(e.tensor, e.at, "never");
+  const isNowhere = e.outside !== "edge" && ranges.some((r, k) => r.high < 0 || r.low >= extent(k));
+  return isNowhere ? number(e.outside === "zero" ? 0 : reduceIdentity("max"), e.type) : e;
 }
 
 /** `m · (x / m) + x % m` is `x`. */

@@ -3,7 +3,7 @@
 import { apply, bool, int, number, reduceIdentity, type Axis, type Expr, type Read } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
-import { mapReads, readsOf, substitute, walk } from "../ir/rewrite.ts";
+import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import type { Definition } from "./kernel.ts";
 import { Nest, type Nested } from "./nest.ts";
@@ -32,11 +32,12 @@ export interface Fusing {
 /** Groups all definitions that the roots need. */
 export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, bindingsOf, nested }: Fusing): readonly Definition[] {
   const order = ordered(roots);
+  const results = new Set(roots);
   const stored = new Map<Tensor, string>();
   const compared = new Set(order.flatMap((t) => (t.body ? comparedIn(t.body) : [])));
   for (const t of order) {
     if (!t.body) continue;
-    if (roots.includes(t)) stored.set(t, "it is a result");
+    if (results.has(t)) stored.set(t, "it is a result");
     else if (mustStore.has(t)) stored.set(t, "it holds the parts of a sum in two steps");
     else if (compared.has(t)) stored.set(t, "it is compared for equality, which takes the very same bits");
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
@@ -60,10 +61,15 @@ export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, binding
 /** Reals that are compared for equality: the largest of a pool with all of it, say. Computed twice they might differ in their last bit. */
 function comparedIn(body: Expr): readonly Tensor[] {
   const found: Tensor[] = [];
-  walk(body, (e) => {
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (!e.reads || seen.has(e)) return;
+    seen.add(e);
+    e.parts.forEach(visit);
     if (e.kind !== "apply" || (e.fn !== "eq" && e.fn !== "ne") || e.args[0]?.type !== "real") return;
     for (const a of e.args) if (a.kind === "read") found.push(a.tensor);
-  });
+  };
+  visit(body);
   return found;
 }
 
@@ -129,7 +135,7 @@ function whyStored(t: Tensor, body: Expr, times: number, nested: boolean): strin
 /** Calls back for every read with how often it is evaluated; `nested` when that is inside a reduction. */
 function count(body: Expr, points: number, each: (t: Tensor, n: number, nested: boolean) => void): void {
   const visit = (e: Expr, over: ReadonlyMap<Axis, number>, seen: Set<Expr>): void => {
-    if (seen.has(e)) return;
+    if (!e.reads || seen.has(e)) return;
     seen.add(e);
     if (e.kind === "read") {
       let n = points;

@@ -22,8 +22,11 @@ const large = 1 << 14;
 const mostSpread = 32;
 /** Terms from which on a sum was taken in parts, if it was, to give every lane something to do. */
 const inParts = 1024;
+/** Points of an axis that one invocation takes all of, at most, where each is a sum, and else. */
+const few = 8;
+const many = 16;
 /** Reads that a launch may have in all. */
-const widest = 64;
+const widest = 160;
 
 /** What joining must know besides the definitions. */
 export interface Rules {
@@ -168,7 +171,8 @@ function pointByPoint(a: Launch, b: Launch, d: Definition, rules: Rules): Launch
 /** Over the points that both have, where an invocation takes all points of an axis that one of them lacks, or that sums of the second run over. */
 function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | undefined {
   if (a.covered.length + d.covered.length > 0) return undefined;
-  const made = spread(a.axes, a.results, d);
+  const isPlain = a.results.every((r) => outermost(r.body).length === 0);
+  const made = spread(a.axes, a.results, d, isPlain ? many : few);
   if (!made || made.first.length + made.second.length > mostSpread) return undefined;
   const { axes, first, second, times, renames } = made;
   const work = terms(a.axes, a.results.flatMap((r) => outermost(r.body)));

@@ -91,21 +91,33 @@ export function isVector(v: Value): boolean {
   }
 }
 
-/** The tensors of which four elements are loaded or stored in one go. */
-export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
-  const found = new Set<Tensor>();
+/** One place in a program's text that loads or stores elements of a tensor, side by side. */
+export interface Access {
+  readonly tensor: Tensor;
+  readonly elements: number;
+}
+
+/** Where a program loads and stores. */
+export function accessesOf(loops: Loops): readonly Access[] {
+  const found: Access[] = [];
   const seen = new Set<Value>();
+  const put = (tensor: Tensor, vector: boolean): void => {
+    found.push({ tensor, elements: vector ? 4 : 1 });
+  };
   const look = (v: Value): void => {
     if (seen.has(v)) return;
     seen.add(v);
     switch (v.kind) {
       case "load":
-        if (v.vector) found.add(v.from);
+        put(v.from, v.vector);
+        return look(v.at);
+      case "spread":
+        put(v.from, false);
         return look(v.at);
       case "apply": return v.args.forEach(look);
       case "pack": return v.parts.forEach(look);
       case "part": case "mate": return look(v.of);
-      case "draw": case "staged": case "spread": return look(v.at);
+      case "draw": case "staged": return look(v.at);
       case "number": case "local": case "uniform": return;
       default: return v satisfies never;
     }
@@ -116,12 +128,12 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
         case "for": go(s.body); break;
         case "if": look(s.test); go(s.body); break;
         case "let": case "var": case "set": look(s.value); break;
-        case "store":
-          if (s.vector) found.add(s.into);
+        case "store": case "add":
+          put(s.into, s.kind === "store" && s.vector);
           look(s.at);
           look(s.value);
           break;
-        case "add": case "stage": look(s.at); look(s.value); break;
+        case "stage": look(s.at); look(s.value); break;
         case "barrier": break;
         default: s satisfies never;
       }
@@ -130,6 +142,9 @@ export function vectorsOf(loops: Loops): ReadonlySet<Tensor> {
   go(loops.body);
   return found;
 }
+
+/** The tensors of which four elements are loaded or stored in one go. */
+export const vectorsOf = (loops: Loops): ReadonlySet<Tensor> => new Set(accessesOf(loops).flatMap((a) => (a.elements > 1 ? [a.tensor] : [])));
 
 /** Loops as indented text, for people. */
 export function printLoops(loops: Loops): string {

@@ -6,7 +6,7 @@ import { isRow, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
 /** Terms from which on a sum is long. */
-export const longSum = 4096;
+export const longSum = 32;
 /** Most products written out in the body of the innermost loop: more only cost compile time. */
 const longest = 96;
 /** Costs in multiplications, and how much an invocation has room for. */

@@ -39,7 +39,7 @@ export class Ranges {
     this.#isMixed = isMixed;
   }
 
-  /** The programs as one, the first in the first range. None works in teams, hands values to its neighbours or adds to what others add to. */
+  /** The programs as one, the first in the first range. None works in teams or adds to what others add to. */
   of(parts: readonly Loops[]): Loops {
     const [only] = parts;
     if (only && parts.length === 1) return only;
@@ -47,14 +47,15 @@ export class Ranges {
     const name = parts.map((p) => p.name).join(", ");
     const key = `${parts.map((p) => this.#number(p)).join()} ${pattern(parts)}`;
     const like = this.#first.get(key);
-    const unit = endOf(startsOf(parts, aligned.least)) < aligned.few ? aligned.least : aligned.most;
+    const subgroup = Math.max(1, ...parts.map((p) => p.subgroup ?? 1));
+    const unit = Math.max(endOf(startsOf(parts, aligned.least)) < aligned.few ? aligned.least : aligned.most, subgroup);
     const starts = startsOf(parts, unit);
     const isMixed = this.#isMixed;
     const id: Local = { name: "invocation", type: "int", vector: false };
     let body: readonly Statement[] | undefined;
     const made: Loops = {
       name, reads, writes, id, adds: false, invocations: endOf(starts), dials: [...new Set(parts.flatMap((p) => p.dials))], draws: parts.some((p) => p.draws),
-      ...(like ? { like } : {}),
+      ...(like ? { like } : {}), ...(subgroup > 1 ? { subgroup } : {}),
       get body() {
         const units = endOf(starts) / unit;
         const place: Local = { name: "place", type: "int", vector: false };

@@ -5,9 +5,6 @@ import { readsOf, substitute } from "../ir/rewrite.ts";
 import { longAxes, placeOf, pointsOf, type Definition, type Result } from "./kernel.ts";
 import { unroll } from "./unroll.ts";
 
-/** Points of the axes that one invocation takes all of, at most. */
-const few = 8;
-
 /** A launch and a definition that reads it, both over the same axes, at as many places as each needs. */
 export interface Spread {
   readonly axes: readonly Axis[];
@@ -19,8 +16,8 @@ export interface Spread {
   readonly renames: ReadonlyMap<Axis, Axis>;
 }
 
-/** Finds the axes to take all points of; undefined where there are none, or where they have too many points. */
-export function spread(axes: readonly Axis[], results: readonly Result[], d: Definition): Spread | undefined {
+/** Finds the axes to take all points of; undefined where there are none, or where they have more than `few` points. */
+export function spread(axes: readonly Axis[], results: readonly Result[], d: Definition, few: number): Spread | undefined {
   const own = longAxes(d.root);
   const alike = new Map<Axis, Axis>();
   /** Axes of the launch and of the definition to take all points of, and axes of sums over them. */

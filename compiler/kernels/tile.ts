@@ -8,12 +8,10 @@ import { costsOf, inRows, longSum, priceOf, priceOfLoad, tilesAlong, widthOf, ty
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
-/** Invocations of a subgroup from which on a load takes a driver long to compile. */
-const manyMates = 8;
-/** Terms from which on a tile and loops written out are worth their text: so many per lane, or in all. */
-const worthwhile = { perLane: 1 << 13, inAll: 1 << 20 };
 /** Most accumulators that one invocation keeps where a tile must cover an axis. */
 const mostCovered = 64;
+/** Results of which one invocation computes several points each, at most. */
+const mostBroad = 8;
 /** Tiles that are offered, at most. */
 const offered = 10;
 
@@ -46,8 +44,7 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
-    // What takes no time anyway is written as shortly as can be where a driver writes every load out for each of many lanes.
-    const short = (lanes.mates ?? 0) >= manyMates && pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < Math.min(worthwhile.perLane * lanes.wanted, worthwhile.inAll);
+    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < (lanes.brief ?? 0);
     for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       fitting.forEach((tile, i) => {
@@ -103,12 +100,13 @@ function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: L
   const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
   const covered = new Map(group.covered.map((a) => [a, extent(a)]));
   const least = widthOf(covered);
-  const wide = group.axes.filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a), a !== vector).map((w): [Axis, number] => [a, w]));
+  // Neighbours in memory first: of tiles that load as much, the one that lies closest together is taken.
+  const wide = [...group.axes].reverse().filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a), a !== vector).map((w): [Axis, number] => [a, w]));
   const tiles: ReadonlyMap<Axis, number>[] = [covered];
   for (const [a, w] of wide) {
     tiles.push(new Map([...covered, [a, w]]));
     if (covered.size > 0) continue;
-    for (const [b, v] of wide) if (b.id > a.id && v * w * each <= limit) tiles.push(new Map([[a, w], [b, v]]));
+    for (const [b, v] of wide) if (b.id < a.id && v * w * each <= limit) tiles.push(new Map([[a, w], [b, v]]));
   }
   const most = covered.size > 0 ? Math.max(limit, mostCovered) : limit;
   return tiles.filter((t) => widthOf(t) === least || (widthOf(t) * each <= most && pointsOf(group) / (widthOf(t) * each) >= lanes.wanted));
@@ -124,7 +122,8 @@ function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): read
   const axis = [...group.axes].reverse().find((a) => a.extent > 1);
   const fitting = axis ? [4, 3, 2].filter((w) => axis.extent % w === 0 && points / w >= 16 * lanes.wanted) : [];
   const tiles = [...fitting, 1].map((w): Tile => ({ tile: axis && w > 1 ? new Map([[axis, w]]) : new Map(), unrolled: new Set(), vector: undefined, subgroup: undefined }));
-  return [...vectors, ...tiles];
+  // Many results are text enough.
+  return group.results.length > mostBroad ? tiles.slice(-1) : [...vectors, ...tiles];
 }
 
 /** Points of an axis that one invocation may take. */

@@ -4,7 +4,7 @@ import { affine } from "../ir/affine.ts";
 import { read, type Axis, type Expr } from "../ir/expr.ts";
 import { define, sizeOf, source, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
-import { mapReads, walk } from "../ir/rewrite.ts";
+import { mapReads, readsOf } from "../ir/rewrite.ts";
 
 /** Neighbours that are loaded at once. */
 const together = 4;
@@ -79,8 +79,7 @@ function innermostLast(t: Tensor, classes: Classes): readonly number[] | undefin
 function weigh(t: Tensor, body: Expr, classes: Classes): void {
   const length = body.kind === "reduce" ? body.over.reduce((n, a) => n * a.extent, 1) : 1;
   const loads = sizeOf(t) * length;
-  walk(body, (e) => {
-    if (e.kind !== "read") return;
+  for (const e of readsOf(body)) {
     e.at.forEach((at, k) => {
       const own = e.tensor.axes[k] as Axis;
       if (at.free.length === 0) return;
@@ -96,7 +95,7 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
       classes.add(own, isStraight ? loads : -loads);
       for (const a of at.free) if (a.extent % together === 0) classes.add(a, isStraight && at.free.length === 1 ? loads : -loads);
     });
-  });
+  }
 }
 
 /** Sets of axes that lie alike, each with its loads: in all, and straight ones less the others. */

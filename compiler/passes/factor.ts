@@ -5,10 +5,11 @@ import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { rebuild } from "../ir/order.ts";
 import { readsOf, substitute, walk } from "../ir/rewrite.ts";
+import { separated } from "./separate.ts";
 
 /**
  * `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a small definition without a sum is opened where that sets something free.
- * What follows from `scale`, by which a loss is multiplied, stays inside: sums are stored, and without it they may be too small for that.
+ * What is left of such a sum gets a tensor of its own. What follows from `scale`, by which a loss is multiplied, stays inside: sums are stored, and without it they may be too small for that.
  */
 export function factor(roots: readonly Tensor[], scale?: Tensor): Map<Tensor, Tensor> {
   const known = new Map<Tensor, boolean>();
@@ -18,10 +19,10 @@ export function factor(roots: readonly Tensor[], scale?: Tensor): Map<Tensor, Te
     return found;
   };
   const isScaled = (e: Expr): boolean => scale !== undefined && readsOf(e).filter((r) => follows(r.tensor)).length > 0;
-  return rebuild(roots, (_, body) => {
+  return rebuild(roots, (t, body) => {
     // Asked of producers first, so that no chain is followed far.
     isScaled(body);
-    return body.kind === "reduce" && body.by === "sum" && body.type === "real" ? outside(body, isScaled) : body;
+    return separated(t, body.kind === "reduce" && body.by === "sum" && body.type === "real" ? outside(body, isScaled) : body);
   });
 }
 

@@ -6,11 +6,14 @@ import { rebuild } from "../ir/order.ts";
 import { changed, substitute } from "../ir/rewrite.ts";
 
 export function separate(roots: readonly Tensor[]): Map<Tensor, Tensor> {
-  return rebuild(roots, (t, body) => {
-    const memo = new Map<Expr, Expr>();
-    if (body.kind !== "reduce") return inside(t, body, memo);
-    return changed(body, (p) => inside(t, p, memo));
-  });
+  return rebuild(roots, separated);
+}
+
+/** What a definition's body is when its reductions are tensors of their own. */
+export function separated(t: Tensor, body: Expr): Expr {
+  const memo = new Map<Expr, Expr>();
+  if (body.kind !== "reduce") return inside(t, body, memo);
+  return changed(body, (p) => inside(t, p, memo));
 }
 
 /** The expression with its reductions replaced by reads of new tensors, the innermost first. */

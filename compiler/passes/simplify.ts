@@ -1,9 +1,7 @@
-// Simplifies every expression of the definitions: affine normal form, digits, decided comparisons, folded constants.
+// Simplifies whole expressions: affine normal form, digits, decided comparisons, folded constants.
 
 import { reduce, type Expr } from "../ir/expr.ts";
-import type { Tensor } from "../ir/graph.ts";
 import { Notes } from "../ir/notes.ts";
-import { rebuild } from "../ir/order.ts";
 import { partsOf, withParts } from "../ir/rewrite.ts";
 import { simplifyNode } from "../ir/simplify.ts";
 
@@ -26,8 +24,4 @@ function constantOf(e: Expr): Expr | undefined {
   if (e.kind !== "read" || (e.outside !== "never" && e.outside !== "edge")) return undefined;
   const { body } = e.tensor;
   return body?.kind === "number" ? body : undefined;
-}
-
-export function simplify(roots: readonly Tensor[]): Map<Tensor, Tensor> {
-  return rebuild(roots, (_, body) => simplifyExpression(body));
 }

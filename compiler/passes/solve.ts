@@ -1,7 +1,7 @@
 // Solves the equations in a reduction's `where` for its axes, so that constrained sums become gathers.
 
 import { affine, build, combine, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
-import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr } from "../ir/expr.ts";
+import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { rebuild } from "../ir/order.ts";
@@ -10,7 +10,7 @@ import { simplifyNode, within } from "../ir/simplify.ts";
 import { landing } from "../ir/landing.ts";
 import { simplifyExpression } from "./simplify.ts";
 
-/** Solves every reduction of the definitions. What depends on data stays a test on every point of the sum. */
+/** Solves every reduction of the definitions, and simplifies them. What depends on data stays a test on every point of the sum. */
 export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
   const memo = new Map<Expr, Expr>();
   const go = (e: Expr): Expr => {
@@ -18,20 +18,18 @@ export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
     const known = memo.get(e);
     if (known) return known;
     let made = changed(e, go);
-    if (made.kind === "reduce" && made.where.length > 0) {
-      made = solveReduction(made.by, { over: made.over, where: made.where, body: made.body });
-    }
+    if (made.kind === "reduce" && made.where.length > 0) made = solved(made);
     memo.set(e, made);
     return made;
   };
-  return rebuild(roots, (_, body) => go(body));
+  return rebuild(roots, (_, body) => simplifyExpression(go(body)));
 }
 
-/** A sum in the making: equations and tests are in `where`. */
+/** What a sum runs over, in the making: equations and tests are in `where`; axes that are gone have their values in `values`. */
 interface Domain {
   readonly over: readonly Axis[];
   readonly where: readonly Expr[];
-  readonly body: Expr;
+  readonly values: ReadonlyMap<Axis, Expr>;
 }
 
 /** One way on: an axis with its value, or new axes with equations in place of one. */
@@ -41,8 +39,8 @@ interface Move {
   readonly apply: () => Domain;
 }
 
-function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
-  let domain = tidy(start);
+function solved(e: Reduce): Expr {
+  let domain = tidy(renamed(e));
   let best = domain;
   for (let round = 0; round < 64; round++) {
     const move = bestMove(domain);
@@ -51,14 +49,34 @@ function solveReduction(by: Parameters<typeof reduce>[0], start: Domain): Expr {
     // Equations that only ever turn into others are better searched.
     if (pointsOf(domain) <= pointsOf(best)) best = domain;
   }
-  return reduce(by, best.over, best.where, best.body);
+  return reduce(e.by, best.over, best.where, simplifyExpression(substitute(simplifyExpression(e.body), best.values)));
+}
+
+/** Most equations only say that an axis is another one: those are taken all at once. */
+function renamed({ over, where }: Reduce): Domain {
+  const values = new Map<Axis, Expr>();
+  const rest = where.filter((w) => {
+    if (w.kind !== "apply" || w.fn !== "eq") return true;
+    const [own, other] = w.args as [Expr, Expr];
+    if (own.kind !== "axis" || other.kind !== "axis" || !over.includes(own.axis) || over.includes(other.axis)) return true;
+    if (own.axis.extent < other.axis.extent || values.has(own.axis)) return true;
+    values.set(own.axis, other);
+    return false;
+  });
+  return { over: over.filter((a) => !values.has(a)), where: rest.map((w) => substitute(w, values)), values };
 }
 
 const pointsOf = (d: Domain): number => d.over.reduce((n, a) => n * a.extent, 1);
 
 function tidy(d: Domain): Domain {
-  const where = [...new Set(d.where.flatMap(conjuncts).map(simplifyExpression).flatMap(conjuncts))];
-  return { over: d.over, where, body: simplifyExpression(d.body) };
+  return { ...d, where: [...new Set(d.where.flatMap(conjuncts).map(simplifyExpression).flatMap(conjuncts))] };
+}
+
+/** The domain with a value in place of an axis; `where` says what else then holds. */
+function replaced(d: Domain, axis: Axis, value: Expr, over: readonly Axis[], where: (now: (e: Expr) => Expr) => readonly Expr[]): Domain {
+  const by = new Map([[axis, value]]);
+  const now = (e: Expr): Expr => substitute(e, by);
+  return { over, where: where(now), values: new Map([...[...d.values].map(([a, v]): [Axis, Expr] => [a, now(v)]), [axis, value]]) };
 }
 
 function bestMove(d: Domain): Move | undefined {
@@ -119,14 +137,9 @@ function eliminate(d: Domain, equation: Expr, sum: Affine, axis: Axis, c: number
   const step = Math.abs(c);
   const dividend = build(rest);
   const value = simplifyNode(apply("idiv", dividend, int(step)));
-  const by = new Map([[axis, value]]);
   const tests = [within(value, axis.extent)];
   if (step !== 1) tests.push(simplifyNode(apply("eq", simplifyNode(apply("imod", dividend, int(step))), int(0))));
-  return {
-    over: d.over.filter((a) => a !== axis),
-    where: [...d.where.filter((w) => w !== equation).map((w) => substitute(w, by)), ...tests],
-    body: substitute(d.body, by),
-  };
+  return replaced(d, axis, value, d.over.filter((a) => a !== axis), (now) => [...d.where.filter((w) => w !== equation).map(now), ...tests]);
 }
 
 /** `c · high + low = J` with `0 ≤ low < c` is `high = J / c` and `low = J % c`. */
@@ -152,8 +165,7 @@ function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, n
   return {
     rank: 2,
     apply: () => ({
-      over: d.over,
-      body: d.body,
+      ...d,
       where: [
         ...d.where.filter((w) => w !== equation),
         apply("eq", high, simplifyNode(apply("idiv", target, int(size)))),
@@ -176,7 +188,7 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
       apply: () => {
         const low = bring("r", m.value);
         const sum = apply("add", apply("mul", target, m), index(low));
-        return { over: [...d.over, low], body: d.body, where: [...rest, apply("eq", n, sum)] };
+        return { ...d, over: [...d.over, low], where: [...rest, apply("eq", n, sum)] };
       },
     };
   }
@@ -190,7 +202,7 @@ function open(d: Domain, equation: Expr, atom: Expr, target: Expr): Move | undef
       apply: () => {
         const high = bring("q", Math.floor(range.high / m.value) - first + 1);
         const sum = apply("add", apply("mul", apply("add", index(high), int(first)), m), target);
-        return { over: [...d.over, high], body: d.body, where: [...rest, within(target, m.value), apply("eq", n, sum)] };
+        return { ...d, over: [...d.over, high], where: [...rest, within(target, m.value), apply("eq", n, sum)] };
       },
     };
   }
@@ -222,9 +234,8 @@ function openSteep(d: Domain, rest: readonly Expr[], n: Expr, m: number, target:
       const value = simplifyNode(c > 0
         ? apply("add", simplifyNode(apply("idiv", simplifyNode(apply("add", apply("sub", bottom, others), int(c - 1))), int(c))), index(turn))
         : apply("sub", simplifyNode(apply("idiv", simplifyNode(apply("sub", others, bottom)), int(size))), index(turn)));
-      const by = new Map([[axis, value]]);
-      const below = apply("lt", substitute(n, by), apply("add", bottom, int(m)));
-      return { over: [...d.over.filter((a) => a !== axis), turn], where: [...rest.map((w) => substitute(w, by)), within(value, axis.extent), below], body: substitute(d.body, by) };
+      const below = (now: (e: Expr) => Expr): Expr => apply("lt", now(n), apply("add", bottom, int(m)));
+      return replaced(d, axis, value, [...d.over.filter((a) => a !== axis), turn], (now) => [...rest.map(now), within(value, axis.extent), below(now)]);
     },
   };
 }
@@ -249,8 +260,8 @@ function openClamp(d: Domain, rest: readonly Expr[], n: Expr, floor: Expr, ceili
       const inside = [Number.isFinite(floor.value) ? apply("le", floor, target) : undefined,
         Number.isFinite(ceiling) ? apply("le", target, int(ceiling)) : undefined].filter((x) => x !== undefined);
       return {
+        ...d,
         over: [...d.over, beyond],
-        body: d.body,
         where: [...rest, test, ...inside, apply("eq", n, simplifyNode(apply("add", target, shift)))],
       };
     },

@@ -9,7 +9,7 @@ import type { Loops } from "../kernels/loops.ts";
 import type { Launch } from "../kernels/ranges.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { lineColumn } from "../source.ts";
-import type { Binding } from "../wgsl/emit.ts";
+import type { Binding, Emitted } from "../wgsl/emit.ts";
 import { Texts } from "../wgsl/texts.ts";
 import type { Pack } from "./layout.ts";
 import type { Stays } from "./lives.ts";
@@ -87,21 +87,23 @@ export function assemble(job: Job, launches: readonly Launch[], { stays }: Stays
 
   const uniforms = uniformsOf(launches);
   const texts = new Texts(uniforms, profile);
-  const work = new Map<Loops, number>();
+  const work = new Map<string, number>();
   const shaders: Shader[] = [];
   const byText = new Map<string, number>();
+  const numbers = new Map<Emitted, number>();
   const steps: Step[] = launches.flatMap(({ kernels, loops }) => {
     const { root } = kernels[0]?.results[0] as Definition;
     const { bindings, bound } = bind(loops, texts.vectors(loops), slices, profile);
     // Few invocations are dealt out in small groups, so that every core gets some.
     const size = loops.team?.size ?? Math.min(Math.max(loops.invocations < 1024 ? 16 : 64, loops.subgroup ?? 1), profile.maxInvocations);
     const made = texts.text(loops, bindings, size);
-    const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
-    const key = `${access.join()}\n${made.wgsl}`;
-    let shader = byText.get(key);
+    let shader = numbers.get(made);
     if (shader === undefined) {
-      shader = shaders.push({ name: loops.name, wgsl: made.wgsl, uniforms: made.uniforms, access, ...(profile.ranges ? { ranges: true } : {}) }) - 1;
+      const access = bindings.flatMap((b) => Array.from({ length: b.parts }, () => b.access));
+      const key = `${access.join()}\n${made.wgsl}`;
+      shader = byText.get(key) ?? shaders.push({ name: loops.name, wgsl: made.wgsl, uniforms: made.uniforms, access, ...(profile.ranges ? { ranges: true } : {}) }) - 1;
       byText.set(key, shader);
+      numbers.set(made, shader);
     }
     const dispatch: Extract<Step, { kind: "dispatch" }> = {
       kind: "dispatch", name: loops.name, shader, bindings: bound, groups: made.groups,
@@ -143,11 +145,14 @@ function declared(shape: readonly number[], order: readonly number[] | undefined
   return shape.map((_, axis) => shape[order.indexOf(axis)] as number);
 }
 
-/** `known` has the operations of launches whose program others run too. */
-function costOf(kernels: readonly Kernel[], loops: Loops, known: Map<Loops, number>): Cost {
-  const program = loops.like ?? loops;
-  const flops = known.get(program) ?? kernels.reduce((n, k) => n + flopsIn(k), 0);
-  known.set(program, flops);
+/** `known` has the operations of kernels by their keys: equal ones do not count again. */
+function costOf(kernels: readonly Kernel[], loops: Loops, known: Map<string, number>): Cost {
+  let flops = 0;
+  for (const k of kernels) {
+    let own = known.get(k.key);
+    if (own === undefined) known.set(k.key, own = flopsIn(k));
+    flops += own;
+  }
   return { bytes: [...new Set([...loops.reads, ...loops.writes])].reduce((n, t) => n + bytesOf(t), 0), flops };
 }
 
@@ -190,7 +195,7 @@ function bind(loops: Loops, vectors: ReadonlySet<Tensor>, slices: ReadonlyMap<Te
 
 function uniformsOf(launches: readonly Launch[]): Uniform[] {
   const values = new Map<string, number>();
-  for (const { kernels } of launches) for (const k of kernels) collectDials(k, values);
+  for (const { kernels, loops } of launches) if (loops.dials.length > 0) for (const k of kernels) collectDials(k, values);
   const names = [...new Set(launches.flatMap((l) => l.loops.dials))].sort();
   const fields: { name: string; type: "f32" | "u32"; value: number }[] = [
     { name: "draw_step", type: "u32", value: 0 }, { name: "draw_seed", type: "u32", value: 0 },

@@ -19,6 +19,8 @@ const slack = 0.02;
 const crowding = 0.1;
 /** The part by which what lives at once may grow, and least and most bytes of that: where much is stored, starts hardly count. */
 const growth = { share: 0.02, least: 1 << 16, most: 1 << 22 };
+/** Subgroups of fewer invocations that load for each other stay alone: with SwiftShader's four they take a sixth longer in a range. */
+const leastSubgroup = 8;
 /** Kernels in one launch, and invocations. */
 const most = 12;
 const widest = 2 ** 30;
@@ -46,6 +48,8 @@ interface Node {
   readonly sums: Sums;
   /** What sharing costs. */
   readonly price: number;
+  /** What programs it has: launches of one key mostly share a shader. */
+  readonly key: string;
 }
 
 /** Of the programs of a launch: their invocations, lengths, work; products of these; the greatest length. */
@@ -58,32 +62,25 @@ interface Sums {
   readonly longest: number;
 }
 
-/** What a launch would be together with one at another place, and what that costs. */
+/** What a launch would be together with one at another place. */
 interface Partner {
   readonly both: Node;
   readonly to: number;
-  readonly extra: number;
-  /** How many steps longer one of the two must wait. */
-  readonly delay: number;
+  /** By how much all shaders together get longer, where as many launches as can do likewise share that. */
+  readonly text: number;
 }
 
 /** The launches in an order in which they can run, with fewer starts: no chain of launches that need each other gets longer, and hardly more lives at once. */
 export function beside(made: readonly Made[], around: Surroundings): readonly Launch[] {
-  const ways = preferences.map((prefer) => new Sharing(made, around, prefer).launches());
-  const price = (nodes: readonly Node[]): number => nodes.reduce((n, x) => n + x.price, 0);
-  const [best] = ways.sort((a, b) => a.length - b.length || price(a) - price(b));
   const ranges = new Ranges(around.masked);
   const told = (n: number): string => n.toPrecision(2).replace("+", "");
-  return (best ?? []).map(({ members, sums, price: shared }) => {
+  return new Sharing(made, around).launches().map(({ members, sums, price: shared }) => {
     // The heaviest gives the launch its place in the text and begins first.
     const all = members.map((m) => made[m] as Made).sort((a, b) => workOf(b.loops) - workOf(a.loops));
     const because = `neither needs the other; of ${told(sums.work)} operations sharing costs ${told(shared)}, each start ${told(start * around.lanes)}`;
     return { kernels: all.map((m) => m.kernel), loops: ranges.of(all.map((m) => m.loops)), beside: all.slice(1).map(() => because) };
   });
 }
-
-/** Which of two partners to take first: the one that costs less, the later, the nearer, the one that waits for as much. None of these is always best. */
-const preferences: readonly ((a: Partner, b: Partner) => number)[] = [(a, b) => a.extra - b.extra, (a, b) => b.to - a.to, (a, b) => a.to - b.to, (a, b) => a.delay - b.delay];
 
 /** Every kernel in a launch of its own. */
 export function alone(made: readonly Made[]): readonly Launch[] {
@@ -102,12 +99,15 @@ const workOf = (loops: Loops): number => weightOf(loops).work;
 class Sharing {
   readonly #made: readonly Made[];
   readonly #around: Surroundings;
-  readonly #prefer: (a: Partner, b: Partner) => number;
   /** The launches that must be done before each. */
   readonly #before: readonly ReadonlySet<number>[];
   readonly #replaceable: ReadonlyMap<Kernel, ReadonlyMap<Tensor, readonly Tensor[]>>;
   readonly #writer = new Map<Tensor, number>();
   readonly #readers = new Map<Tensor, number[]>();
+  /** By kernel, the number of its program. */
+  readonly #programs: readonly number[];
+  /** By key, how many launches have it. */
+  readonly #uses = new Map<string, number>();
   #order: Node[];
   /** By kernel, the place of its launch in the order. */
   readonly #place: Int32Array;
@@ -117,9 +117,8 @@ class Sharing {
   readonly #transient: readonly { readonly tensor: Tensor; readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
   readonly #peak: number;
 
-  constructor(made: readonly Made[], around: Surroundings, prefer: (a: Partner, b: Partner) => number) {
+  constructor(made: readonly Made[], around: Surroundings) {
     this.#made = made;
-    this.#prefer = prefer;
     this.#around = around;
     made.forEach(({ loops }, i) => {
       for (const t of loops.writes) this.#writer.set(t, i);
@@ -129,6 +128,9 @@ class Sharing {
         else this.#readers.set(t, [i]);
       }
     });
+    const programs = [...new Set(made.map(({ loops }) => loops.like ?? loops))];
+    const numbers = new Map(programs.map((p, n) => [p, n]));
+    this.#programs = made.map(({ loops }) => numbers.get(loops.like ?? loops) ?? 0);
     this.#before = this.#needs();
     this.#replaceable = new Map(made.map(({ kernel }) => [kernel, replaceable(kernel.results, kernel.axes)]));
     const { own, atEnd } = around.storage;
@@ -142,7 +144,7 @@ class Sharing {
     this.#peak = peak + Math.min(Math.max(growth.share * peak, growth.least), growth.most);
   }
 
-  /** Looks for partners of each launch, from the last to the first. */
+  /** Looks for partners of each launch, from the last to the first; takes the one that adds least to the shaders, and of those the latest, which leaves most room to launches before. */
   launches(): readonly Node[] {
     for (let at = this.#order.length - 2; at >= 0; at--) {
       const partners: Partner[] = [];
@@ -150,7 +152,7 @@ class Sharing {
         const partner = this.#both(at, to);
         if (partner) partners.push(partner);
       }
-      partners.sort((a, b) => this.#prefer(a, b) || a.to - b.to);
+      partners.sort((a, b) => a.text - b.text || b.to - a.to);
       partners.some(({ both, to }) => this.#merge(at, to, both));
     }
     return this.#order;
@@ -179,8 +181,10 @@ class Sharing {
   #node(m: number): Node {
     const { kernel, loops } = this.#made[m] as Made;
     const { straight, work } = weightOf(loops);
+    const key = this.#key([m]);
+    this.#count(key, 1);
     return {
-      members: [m], isPlain: !loops.adds && !loops.team && !loops.subgroup, isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
+      members: [m], key, isPlain: !loops.adds && !loops.team && !(loops.subgroup && loops.subgroup < leastSubgroup), isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
       tensors: new Set([...loops.reads, ...loops.writes]), price: 0,
       sums: { invocations: loops.invocations, straight, work, passed: loops.invocations * straight, crowded: work * straight, longest: straight },
     };
@@ -203,15 +207,31 @@ class Sharing {
     };
     if (sums.invocations > widest) return undefined;
     const price = this.#price(sums);
-    const extra = price - a.price - b.price;
     const { lanes, maxBindings, bindingsOf } = this.#around;
-    if (extra > start * lanes + slack * sums.work) return undefined;
+    if (price - a.price - b.price > start * lanes + slack * sums.work) return undefined;
     const tensors = new Set([...a.tensors, ...b.tensors]);
     let bindings = 0;
     for (const t of tensors) bindings += bindingsOf(t);
     if (bindings > maxBindings) return undefined;
     const members = [...a.members, ...b.members].sort((x, y) => x - y);
-    return { to, extra, delay: Math.abs((this.#low[from] as number) - (this.#low[to] as number)), both: { members, isPlain: true, isUpdate: a.isUpdate, tensors, sums, price } };
+    const key = this.#key(members);
+    return { to, text: this.#lengthening(a, b, key), both: { members, key, isPlain: true, isUpdate: a.isUpdate, tensors, sums, price } };
+  }
+
+  #key(members: readonly number[]): string {
+    return members.map((m) => this.#programs[m] as number).sort((x, y) => x - y).join();
+  }
+
+  #count(key: string, more: number): void {
+    this.#uses.set(key, (this.#uses.get(key) ?? 0) + more);
+  }
+
+  /** What two launches as one add to all shaders: their length, if nobody has these programs yet, less what nobody runs alone any more. */
+  #lengthening(a: Node, b: Node, key: string): number {
+    const uses = (k: string): number => this.#uses.get(k) ?? 0;
+    const isLast = (x: Node): boolean => uses(x.key) === (a.key === b.key ? 2 : 1);
+    const freed = (isLast(a) ? a.sums.straight : 0) + (isLast(b) ? b.sums.straight : 0);
+    return ((uses(key) > 0 ? 0 : a.sums.straight + b.sums.straight) - freed) / Math.min(uses(a.key), uses(b.key));
   }
 
   /** Puts two launches together, as late as the first may run or as early as the second. */
@@ -230,6 +250,9 @@ class Sharing {
     });
     const [best] = played.filter((w) => w.peak <= this.#peak).sort((a, b) => a.area - b.area);
     if (!best) return false;
+    this.#count(one.key, -1);
+    this.#count(other.key, -1);
+    this.#count(both.key, 1);
     this.#order.splice(from, to - from + 1, ...best.nodes);
     this.#order.forEach((n, i) => n.members.forEach((m) => (this.#place[m] = i)));
     this.#level();

@@ -28,6 +28,13 @@ export interface Emitted {
 /** Turns up to which a driver writes a loop out, if it sees how many there are. */
 const writtenOut = 32;
 
+/**
+ * A 1 of which no driver knows, from a place in an array that it does not know either. For that array llvmpipe aligns its stack: else half of the
+ * registers that it keeps there lie across two lines of the cache and one across two pages, and a kernel whose innermost loop uses that
+ * one takes up to half as long again.
+ */
+const unknown = "  var ones: array<i32, 4>;\n  ones[groups.z] = 1;\n  let one = ones[groups.z * groups.z];\n";
+
 /** What of a profile shows in texts. */
 export interface Manner {
   readonly ranges: boolean;
@@ -119,7 +126,7 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   const wgsl = `${enabled}${head.join("\n")}
 @compute @workgroup_size(${size})
 fn main(${builtins}${hides ? ", @builtin(num_workgroups) groups: vec3<u32>" : ""}${loops.subgroup ? ", @builtin(subgroup_invocation_id) sg_place: u32" : ""}) {
-${hides ? "  let one = i32(groups.z);\n" : ""}  let ${loops.id.name} = ${id};
+${hides ? unknown : ""}  let ${loops.id.name} = ${id};
   if (${loops.id.name} >= ${all}) { return; }
 ${loops.team ? `  let ${loops.team.member.name} = i32(number);\n` : ""}${mates}${out.join("\n")}
 }

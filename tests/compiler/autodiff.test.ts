@@ -9,7 +9,6 @@ import { walk } from "../../compiler/ir/rewrite.ts";
 import { differentiate } from "../../compiler/passes/differentiate.ts";
 import { separate } from "../../compiler/passes/separate.ts";
 import { share } from "../../compiler/passes/share.ts";
-import { simplify } from "../../compiler/passes/simplify.ts";
 import { solve } from "../../compiler/passes/solve.ts";
 import { allCases, corners, reshape } from "./cases.ts";
 import { noise } from "./noise.ts";
@@ -33,7 +32,7 @@ describe("differentiate", () => {
       const gradients = differentiate(separated, c.inputs);
       const raw = c.inputs.map((t) => gradients.get(t) as Tensor);
       let roots: readonly Tensor[] = [separated, ...raw];
-      for (const pass of [solve, simplify, separate, share]) {
+      for (const pass of [solve, separate, share]) {
         const made = pass(roots);
         roots = roots.map((r) => made.get(r) as Tensor);
       }

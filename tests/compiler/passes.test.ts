@@ -1,13 +1,15 @@
 // What the passes between differentiation and kernels make of small definitions.
 
 import { describe, expect, it } from "vitest";
-import { apply, index, makeAxis, read, real, reduce, type Axis } from "../../compiler/ir/expr.ts";
+import { apply, index, int, makeAxis, read, real, reduce, reduceIdentity, type Axis } from "../../compiler/ir/expr.ts";
 import { define, shapeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { arrange } from "../../compiler/passes/arrange.ts";
 import { factor } from "../../compiler/passes/factor.ts";
 import { separate } from "../../compiler/passes/separate.ts";
 import { share } from "../../compiler/passes/share.ts";
+import { simplifyExpression } from "../../compiler/passes/simplify.ts";
+import { solve } from "../../compiler/passes/solve.ts";
 import { noise } from "./noise.ts";
 
 const origin = { span: undefined, path: "test" };
@@ -56,6 +58,32 @@ describe("arrange", () => {
       there[(a * q + b) * r + c] = given[((at[0] as number) * 8 + (at[1] as number)) * 3 + (at[2] as number)] as number;
     }
     expect(run(tensors.get(z) as Tensor, moved, there)).toEqual(run(z, w, given));
+  });
+});
+
+describe("solve", () => {
+  it("takes equations that name an axis at once, but not one that is longer, nor the second for one axis", () => {
+    const x = source("x", [4, 6], origin);
+    const [i, j] = axes(4, 4) as [Axis, Axis];
+    const [p, q] = axes(4, 6) as [Axis, Axis];
+    const where = [apply("eq", index(p), index(i)), apply("eq", index(q), index(i)), apply("eq", index(q), index(j))];
+    const y = define("y", [i, j], reduce("sum", [p, q], where, read(x, [index(p), index(q)])), origin);
+    const made = solve([y]).get(y) as Tensor;
+    expect(made.body?.reduces).toBe(false);
+    const values = new Map([[x, noise(24, 3)]]);
+    expect([...interpret(made, { values })]).toEqual([...interpret(y, { values })]);
+  });
+});
+
+describe("simplify", () => {
+  it("leaves of a read beyond the edge what its view says", () => {
+    const x = source("x", [4], origin);
+    const [i] = axes(3) as [Axis];
+    const beyond = apply("add", index(i), int(4));
+    expect(simplifyExpression(read(x, [beyond], "zero"))).toBe(real(0));
+    expect(simplifyExpression(read(x, [int(-1)], "lowest"))).toBe(real(reduceIdentity("max")));
+    expect(simplifyExpression(read(x, [beyond], "edge"))).toBe(read(x, [beyond], "edge"));
+    expect(simplifyExpression(read(x, [apply("add", index(i), int(3))], "zero")).kind).toBe("read");
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { apply, index, int, makeAxis, type Axis, type Expr } from "../../ir/expr.ts";
 import { outermost, substitute } from "../../ir/rewrite.ts";
-import { simplifyNode } from "../../ir/simplify.ts";
+import { flatIn, simplifyNode } from "../../ir/simplify.ts";
 import { unravel } from "../invocation.ts";
 import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "../kernel.ts";
 import type { Local, Loops, Statement } from "../loops.ts";
@@ -72,11 +72,6 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
 function beginning(tiles: Axis, width: number, extent: number): Expr {
   const start = apply("mul", index(tiles), int(width));
   return simplifyNode(tiles.extent * width === extent ? start : apply("min", start, int(extent - width)));
-}
-
-/** The place of an element in row-major storage. */
-function flatIn(axes: readonly Axis[], at: readonly Expr[]): Expr {
-  return axes.reduce<Expr>((sum, a, k) => simplifyNode(apply("add", simplifyNode(apply("mul", sum, int(a.extent))), at[k] as Expr)), int(0));
 }
 
 /** All points of a box, the last axis fastest. */

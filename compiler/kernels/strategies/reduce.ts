@@ -8,10 +8,6 @@ import { simplifyExpression } from "../../passes/simplify.ts";
 import type { Lanes } from "../kernel.ts";
 import { costsOf, longSum } from "../price.ts";
 
-/** Sums shorter than this per part are not worth a second step. */
-const shortest = 32;
-/** Results that one invocation of the first step may take together, where more would leave it no long sum. */
-const together = 16;
 
 /** Which axes of a reduction become parts: whole leading axes, then chunks of one more. */
 interface Split {
@@ -36,9 +32,8 @@ export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tenso
 function accepts(t: Tensor, e: Reduce, lanes: Lanes): Split | undefined {
   const points = sizeOf(t);
   const length = e.over.reduce((n, a) => n * a.extent, 1);
-  const enough = (each: number): number => Math.ceil((lanes.wanted * each) / points);
-  // Many results together share their loads.
-  const parts = Math.min(Math.max(enough(together), Math.min(enough(costsOf(lanes).longRegisters), Math.floor(length / longSum))), Math.floor(length / shortest));
+  // Every invocation should find as many results as it can take together, which share their loads.
+  const parts = Math.min(Math.ceil((lanes.wanted * costsOf(lanes).longRegisters) / points), Math.floor(length / longSum));
   if (parts < 2) return undefined;
   const whole: Axis[] = [];
   let have = 1;

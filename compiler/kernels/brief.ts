@@ -1,0 +1,46 @@
+// Writes the smaller launches of a step shortly where a driver keeps only so much compiled code.
+
+import type { Choose, Group, Lanes } from "./kernel.ts";
+import { accessesOf, type Loops } from "./loops.ts";
+import { Twins, type Made } from "./twins.ts";
+
+/** Invocations of a subgroup from which on a driver writes out an access for each of so many that it takes long to compile. */
+const manyMates = 8;
+/**
+ * Elements that the texts of a step load and store in all, at most. llvmpipe forgets compiled kernels, and compiles them again in every step,
+ * where all together have more than 2^21 instructions; an access takes it a hundred.
+ */
+const most = 20_000;
+/** Terms per lane up to which a launch is written shortly in any case, and how much further each try goes. */
+const [least, further] = [1 << 13, 8];
+const mostTries = 8;
+
+/** Schedules and lowers launches, so that no step has more text than a driver keeps. */
+export class Brief {
+  readonly #lanes: Lanes;
+  readonly #choose: Choose | undefined;
+  readonly #isLimited: boolean;
+  readonly #tries: Twins[] = [];
+
+  constructor(lanes: Lanes, choose?: Choose) {
+    this.#lanes = lanes;
+    this.#choose = choose;
+    this.#isLimited = (lanes.mates ?? 0) >= manyMates;
+  }
+
+  of(groups: readonly Group[]): readonly Made[] {
+    for (let n = 0; ; n++) {
+      const { wanted } = this.#lanes;
+      const twins = (this.#tries[n] ??= new Twins(this.#isLimited ? { ...this.#lanes, brief: wanted * least * further ** n } : this.#lanes, this.#choose));
+      const made = groups.map((g) => twins.of(g));
+      if (n === mostTries || this.isKept(made.map((m) => m.loops))) return made;
+    }
+  }
+
+  /** Whether a driver keeps the compiled kernels of a step of these programs. */
+  isKept(programs: readonly Loops[]): boolean {
+    if (!this.#isLimited) return true;
+    const texts = new Set(programs.map((p) => p.like ?? p));
+    return [...texts].reduce((n, p) => accessesOf(p).reduce((m, a) => m + a.elements, n), 0) <= most;
+  }
+}
