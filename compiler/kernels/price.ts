@@ -7,13 +7,16 @@ import { four } from "./vector.ts";
 
 /** Terms from which on a sum is long. */
 export const longSum = 32;
-/** Most products written out in the body of the innermost loop: more only cost compile time. */
-const longest = 96;
+/** Products written out in the body of the innermost loop: so many cost nothing, and as many more should save a tenth. */
+const comfortable = 96;
+const lengthy = 0.1;
 /** Costs in multiplications, and how much an invocation has room for. */
 export interface Costs {
   /** Most accumulators that one invocation keeps, and most for long sums, where filling and emptying them does not count. */
   readonly registers: number;
   readonly longRegisters: number;
+  /** Most products written out in the body of the innermost loop. */
+  readonly longest: number;
   /** A load of one element, and of four side by side. */
   readonly load: number;
   readonly row: number;
@@ -23,11 +26,11 @@ export interface Costs {
   readonly turn: number;
   readonly keep: number;
 }
-const card: Costs = { registers: 32, longRegisters: 32, load: 3, row: 7, view: 3, turn: 5, keep: 0 };
+const card: Costs = { registers: 32, longRegisters: 32, longest: 96, load: 3, row: 7, view: 3, turn: 5, keep: 0 };
 /** On a processor every invocation of a subgroup loads by itself, with a test of its own, and blends its accumulators in every turn. */
-const processor: Costs = { registers: 32, longRegisters: 64, load: 12, row: 28, view: 3, turn: 5, keep: 2 };
+const processor: Costs = { registers: 32, longRegisters: 64, longest: 192, load: 12, row: 28, view: 3, turn: 5, keep: 1 };
 /** To take from another invocation of the subgroup what it has loaded. */
-const handed = 1;
+const handed = 0.5;
 export const costsOf = ({ mates }: Lanes): Costs => (mates === undefined ? card : processor);
 
 export interface Tile {
@@ -64,7 +67,7 @@ export function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, is
   const written = loops.filter((a) => unrolled.has(a));
   const turns = loops.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (vector !== undefined && loops.includes(vector) ? four : 1);
   const copies = written.reduce((n, a) => n * a.extent, widthOf(own));
-  if (copies * side > longest && copies > 1) return Infinity;
+  if (copies * side > cost.longest && copies > 1) return Infinity;
   let loads = 0;
   const spread = new Map<Axis, number>([...own, ...written.map((a): [Axis, number] => [a, a.extent])]);
   const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
@@ -83,7 +86,8 @@ export function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, is
   // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
   const tests = sum.where.filter((w) => w.free.some((a) => spread.has(a) || isAlong(a))).length * copies;
   const points = [...tile].reduce((n, [a, w]) => (a === vector ? n * w : (n * a.extent) / tilesAlong(a, w)), isOut ? four : 1);
-  return (turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn + cost.keep * widthOf(own) * side * sum.together : 0))) / points;
+  const text = 1 + lengthy * Math.max(0, (copies * side) / comfortable - 1);
+  return (text * turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn + cost.keep * widthOf(own) * side * sum.together : 0))) / points;
 }
 
 /**
