@@ -8,9 +8,9 @@ import { Twins, type Made } from "./twins.ts";
 const manyMates = 8;
 /**
  * Elements that the texts of a step load and store in all, at most. llvmpipe forgets compiled kernels, and compiles them again in every step,
- * where all together have more than 2^21 instructions; an access takes it a hundred.
+ * where all together have more than 2^21 instructions; an access takes it some eighty and comes with some twenty of other kinds.
  */
-const most = 20_000;
+const most = 18_000;
 /** Terms per lane up to which a launch is written shortly in any case, and how much further each try goes. */
 const [least, further] = [1 << 13, 8];
 const mostTries = 8;
@@ -19,19 +19,19 @@ const mostTries = 8;
 export class Brief {
   readonly #lanes: Lanes;
   readonly #choose: Choose | undefined;
-  readonly #isLimited: boolean;
+  readonly #most: number;
   readonly #tries: Twins[] = [];
 
-  constructor(lanes: Lanes, choose?: Choose) {
+  constructor(lanes: Lanes, choose?: Choose, limit = most) {
     this.#lanes = lanes;
     this.#choose = choose;
-    this.#isLimited = (lanes.mates ?? 0) >= manyMates;
+    this.#most = (lanes.mates ?? 0) >= manyMates ? limit : Infinity;
   }
 
   of(groups: readonly Group[]): readonly Made[] {
     for (let n = 0; ; n++) {
       const { wanted } = this.#lanes;
-      const twins = (this.#tries[n] ??= new Twins(this.#isLimited ? { ...this.#lanes, brief: wanted * least * further ** n } : this.#lanes, this.#choose));
+      const twins = (this.#tries[n] ??= new Twins(this.#most < Infinity ? { ...this.#lanes, brief: wanted * least * further ** n } : this.#lanes, this.#choose));
       const made = groups.map((g) => twins.of(g));
       if (n === mostTries || this.isKept(made.map((m) => m.loops))) return made;
     }
@@ -39,8 +39,8 @@ export class Brief {
 
   /** Whether a driver keeps the compiled kernels of a step of these programs. */
   isKept(programs: readonly Loops[]): boolean {
-    if (!this.#isLimited) return true;
+    if (this.#most === Infinity) return true;
     const texts = new Set(programs.map((p) => p.like ?? p));
-    return [...texts].reduce((n, p) => accessesOf(p).reduce((m, a) => m + a.elements, n), 0) <= most;
+    return [...texts].reduce((n, p) => accessesOf(p).reduce((m, a) => m + a.elements, n), 0) <= this.#most;
   }
 }
