@@ -2,6 +2,7 @@
 
 import type { Choose, Group, Lanes } from "./kernel.ts";
 import { accessesOf, type Loops } from "./loops.ts";
+import { termsOf } from "./touch.ts";
 import { Twins, type Made } from "./twins.ts";
 
 /** Invocations of a subgroup from which on a driver writes out an access for each of so many that it takes long to compile. */
@@ -18,21 +19,23 @@ const mostTries = 8;
 /** Schedules and lowers launches, so that no step has more text than a driver keeps. */
 export class Brief {
   readonly #lanes: Lanes;
-  readonly #choose: Choose | undefined;
   readonly #most: number;
-  readonly #tries: Twins[] = [];
+  readonly #long: Twins;
+  readonly #short: Twins;
 
   constructor(lanes: Lanes, choose?: Choose, limit = most) {
     this.#lanes = lanes;
-    this.#choose = choose;
     this.#most = (lanes.mates ?? 0) >= manyMates ? limit : Infinity;
+    this.#long = new Twins(lanes, choose);
+    this.#short = new Twins({ ...lanes, brief: true }, choose);
   }
 
   of(groups: readonly Group[]): readonly Made[] {
+    if (this.#most === Infinity) return groups.map((g) => this.#long.of(g));
+    const terms = groups.map(termsOf);
     for (let n = 0; ; n++) {
-      const { wanted } = this.#lanes;
-      const twins = (this.#tries[n] ??= new Twins(this.#most < Infinity ? { ...this.#lanes, brief: wanted * least * further ** n } : this.#lanes, this.#choose));
-      const made = groups.map((g) => twins.of(g));
+      const few = this.#lanes.wanted * least * further ** n;
+      const made = groups.map((g, i) => ((terms[i] as number) < few ? this.#short : this.#long).of(g));
       if (n === mostTries || this.isKept(made.map((m) => m.loops))) return made;
     }
   }

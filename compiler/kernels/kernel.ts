@@ -93,8 +93,8 @@ export interface Lanes {
   readonly wanted: number;
   /** Invocations of a subgroup, where a load for all of them is as dear as one for each: on processors. */
   readonly mates?: number | undefined;
-  /** Launches of fewer terms than this are written as shortly as can be. */
-  readonly brief?: number;
+  /** Whether launches are written as shortly as can be. */
+  readonly brief?: boolean;
   /** Most invocations that share memory and most bytes of it, where it is faster than other memory: on cards. */
   readonly team?: { readonly size: number; readonly bytes: number } | undefined;
 }

@@ -44,11 +44,10 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
-    const short = pointsOf(group) * sums.reduce((n, s) => n + pointsOf({ axes: s.over }), 0) < (lanes.brief ?? 0);
-    for (const unrolled of short ? [new Set<Axis>()] : unrollings(sums)) {
+    for (const unrolled of lanes.brief ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
       fitting.forEach((tile, i) => {
-        if (short && widthOf(tile) > 1 && group.covered.length === 0) return;
+        if (lanes.brief && widthOf(tile) > 1 && group.covered.length === 0) return;
         for (const subgroup of ways[i] ?? []) {
           const price = storing + sums.reduce((n, sum) => n + priceOf(sum, { tile, unrolled, vector, subgroup }, isOut, cost), 0);
           if (price < Infinity) all.push({ tile, unrolled, vector, subgroup, price });

@@ -6,6 +6,7 @@ import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { partsOf, readsOf } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
+import { pointsOf, type Group } from "./kernel.ts";
 import { four, hasFours } from "./vector.ts";
 
 /** Reductions that run over the same axes, and what matters of what they read and do together, sums inside them left out. */
@@ -36,6 +37,9 @@ export interface Touch {
 
 /** How one index of a read moves with each axis; undefined for an axis it depends on in another way. */
 type Dimension = ReadonlyMap<Axis, number | undefined>;
+
+/** Terms that the sums of a launch have in all, which is about how long it takes. */
+export const termsOf = (group: Group): number => pointsOf(group) * sumsOf(group.results.map((r) => r.body)).reduce((n, s) => n + pointsOf({ axes: s.over }), 0);
 
 export function sumsOf(bodies: readonly Expr[]): readonly Sum[] {
   const found = new Map<string, { readonly list: Reduce[]; readonly around: ReadonlySet<Axis> }>();
