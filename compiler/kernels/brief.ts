@@ -30,6 +30,7 @@ export class Brief {
     this.#short = new Twins({ ...lanes, brief: true }, choose);
   }
 
+  /** The launches with their programs, in the same order. */
   of(groups: readonly Group[]): readonly Made[] {
     if (this.#most === Infinity) return groups.map((g) => this.#long.of(g));
     const terms = groups.map(termsOf);
