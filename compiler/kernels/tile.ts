@@ -2,7 +2,6 @@
 
 import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
-import { invariant } from "../report/diagnostic.ts";
 import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
 import { costsOf, inRows, longSum, priceOf, priceOfLoad, tilesAlong, widthOf, type Tile } from "./price.ts";
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
@@ -14,13 +13,6 @@ const mostCovered = 64;
 const mostBroad = 8;
 /** Tiles that are offered, at most. */
 const offered = 10;
-
-/** The tile that should be fastest. */
-export function chooseTile(group: Group, lanes: Lanes): Tile {
-  const [best] = tilesFor(group, lanes);
-  invariant(best, () => `${group.results[0]?.root.name ?? "a launch"} has no tile`);
-  return best;
-}
 
 /**
  * Tiles that may be fast, the one that should be fastest first. Where a tile does not divide its axis, the last one begins earlier and
