@@ -32,12 +32,9 @@ export class Mates {
     this.#size = size;
     this.#abreast = abreast;
     this.#lane = lane;
-    const seen = new Set<Expr>();
     for (const r of new Set(values.flatMap(readsOf))) {
       if (this.isApart(r) || r.type === "wide") continue;
       for (const flat of this.#flats(flatOf(r))) {
-        if (seen.has(flat)) continue;
-        seen.add(flat);
         const { base, constant } = parted(flat);
         let of = this.#shared.get(r.tensor);
         if (!of) this.#shared.set(r.tensor, of = new Map());

@@ -79,6 +79,23 @@ describe("what a subgroup loads for all of it", () => {
     };
     expect(loads(8) * 3).toBeLessThan(loads(undefined));
   });
+
+  it("is known of each tensor, also where two are read at the same place", () => {
+    const [x, v, w] = [source("x", [8, 64], origin), source("v", [16, 8], origin), source("w", [16, 8], origin)];
+    const axes = [makeAxis("o", 16), makeAxis("t", 64)];
+    const over = [makeAxis("c", 8)];
+    const [o, t, c] = [...axes, ...over].map(index) as [Expr, Expr, Expr];
+    const y = define("y", axes, reduce("sum", over, [], apply("mul", read(x, [c, t]), apply("mul", read(v, [o, c]), read(w, [o, c])))), origin);
+    let most = 0;
+    for (let place = 0, ways = 1; place < ways; place++) {
+      const made = abreast({ name: "two", inputs: [x, v, w], outputs: [{ name: "y", tensor: y }] }, 8, place);
+      ways = made.ways;
+      const shared = (name: string): number => made.loops.flatMap((l) => printLoops(l).split("\n")).filter((line) => line.includes(`${name}[`) && line.includes("mate of")).length;
+      expect(shared("w"), `way ${place}`).toBe(shared("v"));
+      most = Math.max(most, shared("v"));
+    }
+    expect(most).toBeGreaterThan(0);
+  });
 });
 
 describe("subgroups of the device", () => {
