@@ -1,13 +1,13 @@
 // From graph to plan: the list of passes. Each is a pure function; what every stage made is kept for whoever wants to look.
 
 import { differentiated, Draft, gradients, inference } from "./passes/draft.ts";
-import { factor } from "./passes/factor.ts";
+import { factoring } from "./passes/factor.ts";
 import { halve } from "./passes/half.ts";
 import { flopsOfAll, recompute, type Again as Cloned } from "./passes/recompute.ts";
-import { separate } from "./passes/separate.ts";
-import { share } from "./passes/share.ts";
-import { solve } from "./passes/solve.ts";
-import { ordered } from "./ir/order.ts";
+import { separated } from "./passes/separate.ts";
+import { sharing } from "./passes/share.ts";
+import { solving } from "./passes/solve.ts";
+import { ordered, rebuild } from "./ir/order.ts";
 import { tensorsOf } from "./ir/rewrite.ts";
 import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { Brief } from "./kernels/brief.ts";
@@ -19,7 +19,7 @@ import type { Definition, Kernel, Lanes } from "./kernels/kernel.ts";
 import type { Loops } from "./kernels/loops.ts";
 import type { Launch } from "./kernels/ranges.ts";
 import type { Made } from "./kernels/twins.ts";
-import { splitReductions } from "./kernels/strategies/reduce.ts";
+import { splitting } from "./kernels/strategies/reduce.ts";
 import { scatterSums } from "./kernels/strategies/scatter.ts";
 import { demandWhole } from "./kernels/whole.ts";
 import { assemble } from "./plan/assemble.ts";
@@ -51,8 +51,6 @@ export interface Compiled {
   /** What is computed more than once to stay within a budget of memory. */
   readonly again: Again;
 }
-
-const forward: readonly ((roots: readonly Tensor[], scale?: Tensor) => Map<Tensor, Tensor>)[] = [separate, solve, factor, share];
 
 /** Compiles a network to run forwards. */
 export function compile(graph: Graph, profile: Profile): Compiled {
@@ -89,24 +87,22 @@ const bindingElements = (profile: Profile): number => bindingBytes(profile) / 4;
 /** With fewer lanes an adapter is no card. */
 const card = 4096;
 
-function lanesOf({ lanes, maxInvocations, maxShared, subgroup }: Profile): Lanes {
-  return { wanted: lanes, mates: subgroup, team: lanes < card ? undefined : { size: maxInvocations, bytes: maxShared } };
+function lanesOf({ lanes, maxInvocations, maxShared, subgroup, matrices }: Profile): Lanes {
+  return { wanted: lanes, mates: subgroup, team: lanes < card ? undefined : { size: maxInvocations, bytes: maxShared, matrices } };
 }
 
 function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false, everything = false } = {}): Compiled {
   if (half && !profile.half) throw withoutHalves(profile);
-  let current = draft;
-  for (const pass of forward) current = current.through((roots) => pass(roots, draft.job().scale));
+  let current = draft.through((roots) => rebuild(roots, separated, solving(), factoring(draft.job().scale), sharing()));
   const solved = ordered(current.roots());
   const lanes = lanesOf(profile);
   current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
-  const split = splitReductions(current.roots(), lanes);
-  current = current.through(() => split.tensors);
+  const parts = new Set<Tensor>();
   // A variance's parts need the sums that a mean's parts are.
-  const shared = share(current.roots());
-  const { draft: arranged, now } = current.through(() => shared).settled().arranged();
+  const split = rebuild(current.roots(), splitting(lanes, parts), sharing());
+  const { draft: arranged, now } = current.through(() => split).settled().arranged();
   current = arranged;
-  let stored = [...split.stored].map((t) => now(shared.get(t) ?? t));
+  let stored = [...parts].map((t) => now(split.get(t) ?? t));
   if (half) {
     const halved = halve(current.roots(), new Set([...current.roots(), ...stored]));
     current = current.through(() => halved);

@@ -2,10 +2,11 @@
 
 import { availableParallelism } from "node:os";
 import { Fault, type Diagnostic } from "../compiler/report/diagnostic.ts";
-import type { Profile, Provenance } from "../compiler/plan/plan.ts";
+import type { Matrices, Profile, Provenance } from "../compiler/plan/plan.ts";
 import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type Attempt, type FoundAdapter } from "./adapters/find.ts";
 import { dozing } from "./dozing.ts";
 import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
+import { matrixFeature, unitsOf } from "./matrices.ts";
 import { Pipelines } from "./pipelines.ts";
 import { subgroupSize } from "./subgroups.ts";
 import { choosing, readFindings, tunedPath, type Findings } from "./tuned.ts";
@@ -32,11 +33,11 @@ const raised = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
-const wantedFeatures = ["timestamp-query", "shader-f16", "subgroups"] as const;
+const wantedFeatures: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16", "subgroups", matrixFeature];
 
 /** The limits and features a report shows. */
 export const reportedLimits: readonly (typeof raised)[number][] = raised;
-export const reportedFeatures: readonly GPUFeatureName[] = wantedFeatures;
+export const reportedFeatures = wantedFeatures;
 
 /** The word for an adapter that was given, from the flag or NETC_ADAPTER; throws a finding when it is none. */
 export function adapterChoice(flag: string | undefined): AdapterChoice {
@@ -61,9 +62,12 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   } catch (cause) {
     throw new Fault(deviceError(messageOf(cause), `when \`${found.name}\` was opened`, undefined));
   }
+  const units = unitsOf(found.adapter);
   // On a card what all of a subgroup load at one place is loaded once anyway.
-  const subgroup = found.kind === "gpu" ? undefined : await subgroupSize(gpu, found.adapter.info);
-  return new Device(found, gpu, attempts, subgroup, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
+  const isWanted = found.kind !== "gpu" || units.length > 0;
+  const subgroup = isWanted ? await subgroupSize(gpu, found.adapter.info) : undefined;
+  const matrices = subgroup === undefined || units.length === 0 ? undefined : { subgroup, units };
+  return new Device(found, gpu, attempts, { subgroup: found.kind === "gpu" ? undefined : subgroup, matrices }, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
 }
 
 /** An open device. Errors of the GPU surface from its methods as faults with a finding. */
@@ -78,7 +82,7 @@ export class Device {
   #uncaptured: string[] = [];
   #closed = false;
 
-  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[], subgroup: number | undefined, findings: Findings) {
+  constructor(found: FoundAdapter, gpu: GPUDevice, attempts: readonly Attempt[], tried: { readonly subgroup: number | undefined; readonly matrices: Matrices | undefined }, findings: Findings) {
     this.kind = found.kind;
     this.name = found.name;
     this.gpu = gpu;
@@ -94,7 +98,7 @@ export class Device {
       maxGroups: limits.maxComputeWorkgroupsPerDimension,
       ranges: found.kind === "gpu",
       opaque: found.kind !== "gpu",
-      subgroup,
+      ...tried,
       lanes: found.kind === "gpu" ? 32768 : 128,
       choose: choosing(findings),
     };

@@ -4,6 +4,7 @@ import { Fault } from "../../compiler/report/diagnostic.ts";
 import { adapterChoices, findAllAdapters, type FoundAdapter } from "../../runtime/adapters/find.ts";
 import { adapterChoice, openDevice, reportedFeatures, reportedLimits } from "../../runtime/device.ts";
 import { bytesText } from "../../runtime/faults.ts";
+import { unitsOf } from "../../runtime/matrices.ts";
 import { type Command, command as define, exit } from "../command.ts";
 import { table } from "../terminal.ts";
 
@@ -12,6 +13,8 @@ interface Row {
   readonly found: boolean;
   readonly what: string;
   readonly features: readonly string[];
+  /** What its matrix units multiply, as text. */
+  readonly matrices: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
 }
 
@@ -58,11 +61,12 @@ export const command: Command = define({
   },
 });
 
-function detailsOf(found: FoundAdapter | undefined): Pick<Row, "features" | "limits"> {
-  if (found === undefined) return { features: [], limits: {} };
+function detailsOf(found: FoundAdapter | undefined): Pick<Row, "features" | "matrices" | "limits"> {
+  if (found === undefined) return { features: [], matrices: [], limits: {} };
   const { features, limits } = found.adapter;
   return {
     features: reportedFeatures.filter((feature) => features.has(feature)),
+    matrices: unitsOf(found.adapter).map(({ component, m, n, k }) => `${component} ${m} x ${n} x ${k}`),
     limits: Object.fromEntries(reportedLimits.map((limit) => [limit, limits[limit]])),
   };
 }
@@ -72,8 +76,8 @@ function reasonFor(choice: string, byDefault: boolean, kind: string): string {
   return kind === "gpu" ? "a real GPU comes first" : kind === "system" ? "there is no GPU" : "there is no GPU and no software Vulkan of the system that works";
 }
 
-function describe({ kind, features, limits }: Row, why: string): string {
+function describe({ kind, features, matrices, limits }: Row, why: string): string {
   const inBytes = new Set(["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"]);
   const rows = Object.entries(limits).map(([name, value]) => [`  ${name}`, inBytes.has(name) ? bytesText(value) : String(value)]);
-  return [`\`${kind}\` is used: ${why}.`, `features: ${features.length === 0 ? "none" : features.join(", ")}`, "limits:", table(rows)].join("\n");
+  return [`\`${kind}\` is used: ${why}.`, `features: ${features.length === 0 ? "none" : features.join(", ")}`, ...(matrices.length === 0 ? [] : [`matrix units (M x N x K): ${matrices.join(", ")}`]), "limits:", table(rows)].join("\n");
 }

@@ -119,8 +119,9 @@ function kernelText(k: Kernel, why: boolean): string {
 function how(schedule: Schedule): string {
   if (schedule.strategy === "scatter") return `scatter; in parallel over ${schedule.parallel.map((a) => a.name).join(", ")}`;
   if (schedule.strategy === "contract") {
-    const { rows, columns, height, width } = schedule.block;
-    return `contract; ${rows} x ${columns} points a team, ${height} x ${width} an invocation`;
+    const { block: { rows, columns, height, width }, by } = schedule;
+    const share = by ? `a subgroup, in matrix units of ${by.unit.component}, ${by.unit.m} x ${by.unit.n} x ${by.unit.k}` : "an invocation";
+    return `contract; ${rows} x ${columns} points a team, ${height} x ${width} ${share}`;
   }
   const tile = [...schedule.tile].map(([a, w]) => `${w} along ${a.name}`).join(", ");
   const unrolled = [...schedule.unrolled].map((a) => a.name).join(", ");

@@ -29,25 +29,37 @@ export function ordered(roots: readonly Tensor[]): readonly Tensor[] {
   return out;
 }
 
+/** A definition with its reads already pointing to rebuilt tensors becomes another body, or another tensor stands in its place. */
+export type Change = (t: Tensor, body: Expr) => Expr | Tensor;
+
 /**
- * Rebuilds the roots and all they need, producers first. `change` gets each definition with its reads already pointing to
- * the rebuilt tensors and returns its new body, or another tensor to stand in its place.
+ * Rebuilds the roots and all they need, producers first. Each definition goes through all changes before the next one does, and what a
+ * change defines besides goes through those after it; so readers are rebuilt once, however many changes there are. Also tells what became of that.
  */
-export function rebuild(roots: readonly Tensor[], change: (t: Tensor, body: Expr) => Expr | Tensor): Map<Tensor, Tensor> {
+export function rebuild(roots: readonly Tensor[], ...changes: readonly Change[]): Map<Tensor, Tensor> {
   const made = new Map<Tensor, Tensor>();
-  for (const t of ordered(roots)) {
-    if (!t.body) {
-      made.set(t, t);
-      continue;
+  const results = new Set<Tensor>();
+  const settled = (t: Tensor, from: number): Tensor => {
+    const known = made.get(t);
+    if (known) return known;
+    if (!t.body || results.has(t)) return t;
+    let result: Expr | Tensor = repointed(t.body, from);
+    for (let k = from; k < changes.length && !("axes" in result); k++) {
+      if (k > from) result = repointed(result, k);
+      result = (changes[k] as Change)(t, result);
     }
-    const isSame = tensorsOf(t.body).every((x) => made.get(x) === x);
-    const body = isSame ? t.body : mapReads(t.body, (r) => {
-      const now = made.get(r.tensor) as Tensor;
+    const now = "axes" in result ? result : result === t.body ? t : define(t.name, t.axes, result, t.origin);
+    made.set(t, now);
+    results.add(now);
+    return now;
+  };
+  const repointed = (body: Expr, from: number): Expr => {
+    if (tensorsOf(body).every((x) => settled(x, from) === x)) return body;
+    return mapReads(body, (r) => {
+      const now = settled(r.tensor, from);
       return now === r.tensor ? r : read(now, r.at, r.outside);
     });
-    const result = change(t, body);
-    if ("axes" in result) made.set(t, result);
-    else made.set(t, result === t.body ? t : define(t.name, t.axes, result, t.origin));
-  }
+  };
+  for (const t of ordered(roots)) made.set(t, settled(t, 0));
   return made;
 }

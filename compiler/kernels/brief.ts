@@ -2,6 +2,7 @@
 
 import type { Choose, Group, Lanes } from "./kernel.ts";
 import { accessesOf, type Loops } from "./loops.ts";
+import { signatureOf, type Signature } from "./signature.ts";
 import { termsOf } from "./touch.ts";
 import { Twins, type Made } from "./twins.ts";
 
@@ -32,11 +33,15 @@ export class Brief {
 
   /** The launches with their programs, in the same order. */
   of(groups: readonly Group[]): readonly Made[] {
-    if (this.#most === Infinity) return groups.map((g) => this.#long.of(g));
-    const terms = groups.map(termsOf);
+    const signed = groups.map(signatureOf);
+    const terms = new Map<string, number>();
+    if (this.#most < Infinity) signed.forEach(({ key }, i) => terms.get(key) ?? terms.set(key, termsOf(groups[i] as Group)));
     for (let n = 0; ; n++) {
       const few = this.#lanes.wanted * least * further ** n;
-      const made = groups.map((g, i) => ((terms[i] as number) < few ? this.#short : this.#long).of(g));
+      const made = groups.map((g, i) => {
+        const signature = signed[i] as Signature;
+        return ((terms.get(signature.key) ?? Infinity) < few ? this.#short : this.#long).of(g, signature);
+      });
       if (n === mostTries || this.isKept(made.map((m) => m.loops))) return made;
     }
   }

@@ -20,10 +20,36 @@ export type Schedule =
   }
   /** One invocation adds the terms of its points of `parallel` to wherever they land; the sum's other axes run serially. */
   | { readonly strategy: "scatter"; readonly parallel: readonly Axis[]; readonly serial: readonly Axis[] }
-  /** A team of invocations computes a block of points and stages the factors of its sums' products in workgroup memory. */
-  | { readonly strategy: "contract"; readonly block: Block };
+  /**
+   * A team of invocations computes a block of points and stages the factors of its sums' products in workgroup memory. They are multiplied
+   * `by` matrix units, or by each invocation for itself.
+   */
+  | { readonly strategy: "contract"; readonly block: Block; readonly by?: Multiplier };
 
-/** Points that a team computes, `rows` x `columns`, and those of them that one invocation does, `height` x `width`: all multiples of four. */
+/** Products of `m` x `k` by `k` x `n` elements, which are singles or halves; they are added up in single precision. */
+export interface MatrixUnit {
+  readonly component: "f32" | "f16";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** What an adapter's matrix units multiply, and the invocations of a subgroup, which use them together and are consecutive. */
+export interface Matrices {
+  readonly subgroup: number;
+  readonly units: readonly MatrixUnit[];
+}
+
+/** One unit of them. */
+export interface Multiplier {
+  readonly subgroup: number;
+  readonly unit: MatrixUnit;
+}
+
+/**
+ * Points that a team computes, `rows` x `columns`, and those of them that one invocation does, or one subgroup where matrix units
+ * multiply, `height` x `width`: all multiples of four.
+ */
 export interface Block {
   readonly rows: number;
   readonly columns: number;
@@ -96,7 +122,7 @@ export interface Lanes {
   /** Whether launches are written as shortly as can be. */
   readonly brief?: boolean;
   /** Most invocations that share memory and most bytes of it, where it is faster than other memory: on cards. */
-  readonly team?: { readonly size: number; readonly bytes: number } | undefined;
+  readonly team?: { readonly size: number; readonly bytes: number; readonly matrices?: Matrices | undefined } | undefined;
 }
 
 /**

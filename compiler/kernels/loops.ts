@@ -2,6 +2,7 @@
 
 import type { Primitive, Type } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
+import type { MatrixUnit } from "./kernel.ts";
 
 /** A variable of the shader; its name is unique in the kernel. `vector` ones hold four values side by side. */
 export interface Local {
@@ -43,12 +44,27 @@ export type Statement =
   /** Stages four values for the team. */
   | { readonly kind: "stage"; readonly into: Staged; readonly at: Value; readonly value: Value }
   /** All of the team wait here for each other; it stands where all of them come by. */
-  | { readonly kind: "barrier" };
+  | { readonly kind: "barrier" }
+  /** A matrix of zeros, to which products are added. This and the next three all of a subgroup do together, with the same places. */
+  | { readonly kind: "matrix"; readonly matrix: Matrix }
+  /** A matrix of what is staged: from element `at` on, row after row, or column after column where `turned`, which begin `stride` elements apart. */
+  | { readonly kind: "fetch"; readonly matrix: Matrix; readonly from: Staged; readonly at: Value; readonly stride: number; readonly turned: boolean }
+  | { readonly kind: "multiply"; readonly into: Matrix; readonly left: Matrix; readonly right: Matrix }
+  /** Stages a matrix from element `at` on, row after row. */
+  | { readonly kind: "spill"; readonly matrix: Matrix; readonly into: Staged; readonly at: Value; readonly stride: number };
 
-/** Workgroup memory: `fours` of reals. */
+/** Workgroup memory: `fours` of reals, or, for matrix units, as many single elements, whose type is given. Halves are rounded to as they are staged. */
 export interface Staged {
   readonly name: string;
   readonly fours: number;
+  readonly single?: "f32" | "f16";
+}
+
+/** A matrix that a subgroup holds: `m` x `k` elements of a unit on the left, `k` x `n` on the right, and `m` x `n` sums. */
+export interface Matrix {
+  readonly name: string;
+  readonly part: "left" | "right" | "sum";
+  readonly unit: MatrixUnit;
 }
 
 /** Invocations that share memory: how many, the number that each has among them, and what they stage. */
@@ -56,6 +72,8 @@ export interface Team {
   readonly size: number;
   readonly member: Local;
   readonly staged: readonly Staged[];
+  /** Invocations of a subgroup, where they use matrix units. */
+  readonly subgroup?: number;
 }
 
 /** A kernel's program: `invocations` of `body`, each with its number in `id`, or, where they work in teams, with its team's. */
@@ -134,7 +152,8 @@ export function accessesOf(loops: Loops): readonly Access[] {
           look(s.value);
           break;
         case "stage": look(s.at); look(s.value); break;
-        case "barrier": break;
+        case "fetch": case "spill": look(s.at); break;
+        case "barrier": case "matrix": case "multiply": break;
         default: s satisfies never;
       }
     }
@@ -148,7 +167,7 @@ export const vectorsOf = (loops: Loops): ReadonlySet<Tensor> => new Set(accesses
 
 /** Loops as indented text, for people. */
 export function printLoops(loops: Loops): string {
-  const lines = [`${loops.name}: ${loops.invocations} invocations${loops.team ? ` in teams of ${loops.team.size}` : ""}${loops.subgroup ? ` in subgroups of ${loops.subgroup}` : ""}`];
+  const lines = [`${loops.name}: ${loops.invocations} invocations${loops.team ? ` in teams of ${loops.team.size}` : ""}${loops.team?.subgroup ? `, subgroups of ${loops.team.subgroup}` : ""}${loops.subgroup ? ` in subgroups of ${loops.subgroup}` : ""}`];
   const put = (list: readonly Statement[], indent: string): void => {
     for (const s of list) {
       switch (s.kind) {
@@ -159,6 +178,10 @@ export function printLoops(loops: Loops): string {
         case "set": lines.push(`${indent}${s.local.name} <- ${printValue(s.value)}`); break;
         case "stage": lines.push(`${indent}${s.into.name}[4 at ${printValue(s.at)}] <- ${printValue(s.value)}`); break;
         case "barrier": lines.push(`${indent}barrier`); break;
+        case "matrix": lines.push(`${indent}var ${s.matrix.name} = ${printMatrix(s.matrix)} of 0`); break;
+        case "fetch": lines.push(`${indent}${s.matrix.name} = ${printMatrix(s.matrix)} of ${s.from.name}[${printValue(s.at)}] by ${s.turned ? "columns" : "rows"} of ${s.stride}`); break;
+        case "multiply": lines.push(`${indent}${s.into.name} +<- ${s.left.name} times ${s.right.name}`); break;
+        case "spill": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] by rows of ${s.stride} <- ${s.matrix.name}`); break;
         case "add": lines.push(`${indent}${s.into.name}[${printValue(s.at)}] +<- ${printValue(s.value)}`); break;
         case "store": lines.push(`${indent}${s.into.name}[${s.vector ? "4 at " : ""}${printValue(s.at)}] <- ${printValue(s.value)}`); break;
       }
@@ -167,6 +190,16 @@ export function printLoops(loops: Loops): string {
   put(loops.body, "  ");
   return lines.join("\n");
 }
+
+/** Rows and columns of a matrix. */
+export function extentsOf({ part, unit: { m, n, k } }: Matrix): readonly [number, number] {
+  return part === "left" ? [m, k] : part === "right" ? [k, n] : [m, n];
+}
+
+const printMatrix = (m: Matrix): string => `${extentsOf(m).join(" x ")} ${elementOf(m)}`;
+
+/** The type of a matrix's elements. */
+export const elementOf = ({ part, unit }: Matrix): "f32" | "f16" => (part === "sum" ? "f32" : unit.component);
 
 function printValue(v: Value): string {
   switch (v.kind) {

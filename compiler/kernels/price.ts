@@ -49,7 +49,8 @@ export const tilesAlong = (a: Axis, width: number): number => Math.ceil(a.extent
 /** Whether neighbours along an axis of the tile, which are wanted one by one, can be loaded four at a time. */
 export function inRows(t: Touch, tile: ReadonlyMap<Axis, number>, vector: Axis | undefined): boolean {
   if (vector && t.axes.includes(vector)) return false;
-  return [...tile].some(([a, w]) => w % four === 0 && a !== vector && isRow(t, a));
+  for (const [a, w] of tile) if (w % four === 0 && a !== vector && isRow(t, a)) return true;
+  return false;
 }
 
 /** The cost of what a read needs for four points along an axis. */
@@ -57,73 +58,182 @@ export function priceOfLoad(t: Touch, a: Axis, cost: Costs): number {
   return !t.axes.includes(a) ? cost.load : isRow(t, a) ? cost.row : four * cost.load;
 }
 
-/** The cost of sums per point of the kernel, of which those where tiles overlap count once. */
-export function priceOf(sum: Sum, { tile, unrolled, vector, subgroup }: Tile, isOut: boolean, cost: Costs): number {
-  // Points of the tile that differ only along other axes share them.
-  const own = new Map([...tile].filter(([a]) => sum.free.has(a)));
-  const loops = [...sum.around, ...sum.over];
-  const isFours = vector !== undefined && (loops.includes(vector) || sum.free.has(vector));
-  const side = isFours ? four : 1;
-  const written = loops.filter((a) => unrolled.has(a));
-  const turns = loops.reduce((n, a) => (unrolled.has(a) ? n : n * a.extent), 1) / (vector !== undefined && loops.includes(vector) ? four : 1);
-  const copies = written.reduce((n, a) => n * a.extent, widthOf(own));
-  if (copies * side > cost.longest && copies > 1) return Infinity;
-  let loads = 0;
-  const spread = new Map<Axis, number>([...own, ...written.map((a): [Axis, number] => [a, a.extent])]);
-  const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
-  for (const r of sum.reads) {
-    const count = distinct(r, spread);
-    const isApart = subgroup !== undefined && r.axes.some(isAlong);
-    const views = isApart && r.dimensions.some((moves, k) => r.viewed[k] && [...moves.keys()].some(isAlong)) ? 1 : tested(r, own, written);
-    const shared = count * (vector && r.axes.includes(vector) ? four : 1);
-    if (subgroup && !isApart && shared > 1) loads += Math.ceil(shared / subgroup.size) * cost.load + shared * handed + count * views * cost.view;
-    else {
-      const one = side === 1 || !vector ? cost.load : priceOfLoad(r, vector, cost);
-      const apart = inRows(r, own, vector) ? cost.row / four : one;
-      loads += count * (apart + views * cost.view);
-    }
+/** A read with numbers in place of axes. */
+interface Reading {
+  /** By axis, whether it depends on it, and whether four points along it are read in one go. */
+  readonly on: readonly boolean[];
+  readonly rows: readonly boolean[];
+  readonly dimensions: readonly { readonly isViewed: boolean; readonly axes: readonly number[]; readonly steps: ReadonlyMap<number, number | undefined> }[];
+}
+
+/** A sum with numbers in place of axes. */
+interface Term {
+  readonly sum: Sum;
+  /** The axes that it runs over, those of the sums around it first. */
+  readonly loops: readonly number[];
+  /** By axis, whether it depends on it. */
+  readonly free: readonly boolean[];
+  readonly reads: readonly Reading[];
+  /** The axes that each of its tests depends on. */
+  readonly where: readonly (readonly number[])[];
+}
+
+/** What the sums of a launch cost, tile by tile: many are compared, so all that is the same for all of them is looked up once. */
+export class Prices {
+  readonly #cost: Costs;
+  readonly #axes: readonly Axis[];
+  readonly #numbers: ReadonlyMap<Axis, number>;
+  readonly #terms: readonly Term[];
+
+  /** For sums of a launch over `axes`. */
+  constructor(axes: readonly Axis[], sums: readonly Sum[], cost: Costs) {
+    this.#cost = cost;
+    this.#axes = [...new Set([...axes, ...sums.flatMap((s) => [...s.around, ...s.over])])];
+    this.#numbers = new Map(this.#axes.map((a, i) => [a, i]));
+    this.#terms = sums.map((sum) => ({
+      sum, loops: this.#of([...sum.around, ...sum.over]), free: this.#axes.map((a) => sum.free.has(a)),
+      reads: sum.reads.map((touch) => this.#reading(touch)), where: sum.where.map((w) => this.#of(w.free)),
+    }));
   }
-  // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
-  const tests = sum.where.filter((w) => w.free.some((a) => spread.has(a) || isAlong(a))).length * copies;
-  const points = [...tile].reduce((n, [a, w]) => (a === vector ? n * w : (n * a.extent) / tilesAlong(a, w)), isOut ? four : 1);
-  const text = 1 + lengthy * Math.max(0, (copies * side) / comfortable - 1);
-  return (text * turns * (loads + tests + copies * side * sum.work + (turns > 1 ? cost.turn + cost.keep * widthOf(own) * side * sum.together : 0))) / points;
+
+  #of(axes: Iterable<Axis>): readonly number[] {
+    return [...axes].flatMap((a) => this.#numbers.get(a) ?? []);
+  }
+
+  #reading(touch: Touch): Reading {
+    const dimensions = touch.dimensions.map((moves, k) => {
+      const steps = new Map([...moves].flatMap(([a, step]): [number, number | undefined][] => this.#of([a]).map((i) => [i, step])));
+      return { isViewed: touch.viewed[k] ?? false, axes: [...steps.keys()], steps };
+    });
+    return { on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), dimensions };
+  }
+
+  /** A tile, with four points along `vector`, an axis of the kernel where `isOut`, and the ways in which a subgroup may lie. */
+  laid(tile: Tile["tile"], vector: Axis | undefined, isOut: boolean, ways: readonly Tile["subgroup"][]): Laid {
+    const widths = this.#axes.map((a) => tile.get(a) ?? 0);
+    const order = this.#of(tile.keys());
+    const points = order.reduce((n, i) => {
+      const [a, w] = [this.#axes[i] as Axis, widths[i] as number];
+      return a === vector ? n * w : (n * a.extent) / tilesAlong(a, w);
+    }, isOut ? four : 1);
+    const along = ways.map((way) => way && this.#axes.map((a) => way.along.includes(a)));
+    return { tile, ways, widths, order, points, along, fours: vector === undefined ? -1 : (this.#numbers.get(vector) ?? -1) };
+  }
+
+  /**
+   * The cost of all sums per point of the kernel, of which those where tiles overlap count once, for each way in which a subgroup may lie;
+   * undefined where a tile has too much text.
+   */
+  of(laid: Laid, unrolled: ReadonlySet<Axis>): readonly number[] | undefined {
+    const totals = laid.ways.map(() => 0);
+    for (const term of this.#terms) {
+      const costs = this.#costs(term, laid, unrolled);
+      if (!costs) return undefined;
+      for (let k = 0; k < costs.length; k++) totals[k] = (totals[k] as number) + (costs[k] as number) / laid.points;
+    }
+    return totals;
+  }
+
+  #costs({ sum, loops, free, reads, where }: Term, { widths, order, fours, ways, along }: Laid, unrolled: ReadonlySet<Axis>): readonly number[] | undefined {
+    const cost = this.#cost;
+    const written = unrolled.size === 0 ? loops.slice(0, 0) : loops.filter((i) => unrolled.has(this.#axes[i] as Axis));
+    // Points of the tile that differ only along other axes share them.
+    let [own, turns, copies] = [1, 1, 1];
+    for (const i of order) if (free[i]) own *= widths[i] as number;
+    for (const i of loops) turns *= (this.#axes[i] as Axis).extent;
+    for (const i of written) copies *= (this.#axes[i] as Axis).extent;
+    turns /= copies;
+    copies *= own;
+    const isLooped = loops.includes(fours);
+    if (isLooped) turns /= four;
+    const side = isLooped || free[fours] ? four : 1;
+    if (copies * side > cost.longest && copies > 1) return undefined;
+    const spread = order.filter((i) => free[i]);
+    const met = new Array<number>(this.#axes.length).fill(0);
+    for (const i of spread) met[i] = widths[i] as number;
+    const inner = spread.length;
+    for (const i of written) {
+      spread.push(i);
+      met[i] = (this.#axes[i] as Axis).extent;
+    }
+    const loads = new Array<number>(ways.length).fill(0);
+    for (const r of reads) {
+      const count = distinct(r, spread, met);
+      const views = tested(r, free, widths, written, this.#axes);
+      const isLaned = r.on[fours] ?? false;
+      let apart = !isLaned ? cost.load : r.rows[fours] ? cost.row : four * cost.load;
+      for (let k = 0; k < inner && !isLaned; k++) {
+        const i = spread[k] as number;
+        if ((met[i] as number) % four === 0 && r.rows[i]) apart = cost.row / four;
+      }
+      const shared = count * (isLaned ? four : 1);
+      for (let k = 0; k < ways.length; k++) {
+        const [way, beside] = [ways[k], along[k]];
+        const isApart = beside !== undefined && r.on.some((on, i) => on && beside[i]);
+        const tests = isApart && r.dimensions.some((d) => d.isViewed && d.axes.some((i) => beside[i])) ? 1 : views;
+        const more = way && !isApart && shared > 1 ? Math.ceil(shared / way.size) * cost.load + shared * handed + count * tests * cost.view : count * (apart + tests * cost.view);
+        loads[k] = (loads[k] as number) + more;
+      }
+    }
+    const text = 1 + lengthy * Math.max(0, (copies * side) / comfortable - 1);
+    const turning = turns > 1 ? cost.turn + cost.keep * own * side * sum.together : 0;
+    return loads.map((n, k) => {
+      // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
+      const tests = where.filter((on) => on.some((i) => met[i] || along[k]?.[i])).length * copies;
+      return text * turns * (n + tests + copies * side * sum.work + turning);
+    });
+  }
+}
+
+/** A tile with numbers in place of axes. */
+interface Laid extends Pick<Tile, "tile"> {
+  readonly ways: readonly Tile["subgroup"][];
+  /** By axis, how many points of it. */
+  readonly widths: readonly number[];
+  /** Its axes in their order. */
+  readonly order: readonly number[];
+  /** Points that it has alone. */
+  readonly points: number;
+  /** By way and axis, whether the subgroup lies along it. */
+  readonly along: readonly (readonly boolean[] | undefined)[];
+  /** The axis of the vector; -1 where there is none, or not in these sums. */
+  readonly fours: number;
 }
 
 /**
  * The share of a read's loads that need a test of their own. One that all points of a tile have in common stands outside; where
  * neighbouring points meet neighbouring taps, only the outermost can lie outside.
  */
-function tested(r: Touch, tile: ReadonlyMap<Axis, number>, written: readonly Axis[]): number {
-  let free = 1;
-  r.dimensions.forEach((moves, k) => {
-    if (!r.viewed[k]) return;
-    const points = [...moves.keys()].reduce((n, a) => n * (tile.get(a) ?? 1), 1);
-    const taps = written.reduce((n, a) => (moves.has(a) ? n * a.extent : n), 1);
-    if (taps > 1) free *= points > 1 ? points / (points + taps - 1) : 0;
-    else if (points > 1) free = 0;
-  });
-  return 1 - free;
+function tested(r: Reading, free: readonly boolean[], widths: readonly number[], written: readonly number[], all: readonly Axis[]): number {
+  let outside = 1;
+  for (const { isViewed, axes, steps } of r.dimensions) {
+    if (!isViewed) continue;
+    let [points, taps] = [1, 1];
+    for (const i of axes) if (free[i]) points *= widths[i] || 1;
+    for (const i of written) if (steps.has(i)) taps *= (all[i] as Axis).extent;
+    if (taps > 1) outside *= points > 1 ? points / (points + taps - 1) : 0;
+    else if (points > 1) outside = 0;
+  }
+  return 1 - outside;
 }
 
 /**
- * How many different elements a read touches over the points of a tile and the turns written out. Axes that move one index
- * by the same step overlap (`t + k`); all others multiply.
+ * How many different elements a read touches over the points of a tile and the turns written out, `spread` so many wide. Axes that
+ * move one index by the same step overlap (`t + k`); all others multiply.
  */
-function distinct(r: Touch, spread: ReadonlyMap<Axis, number>): number {
+function distinct({ on, dimensions }: Reading, spread: readonly number[], widths: readonly number[]): number {
   let count = 1;
-  const met = new Set<Axis>();
-  for (const [a, w] of spread) {
-    if (met.has(a) || !r.axes.includes(a)) continue;
-    let reach = w;
-    for (const d of r.dimensions) {
-      const step = d.get(a);
+  const met: number[] = [];
+  for (const a of spread) {
+    if (!on[a] || met.includes(a)) continue;
+    let reach = widths[a] as number;
+    for (const { steps } of dimensions) {
+      const step = steps.get(a);
       if (step === undefined) continue;
-      for (const [b, other] of d) {
-        const v = b === a || met.has(b) ? undefined : spread.get(b);
-        if (v === undefined || other === undefined || Math.abs(other) !== Math.abs(step)) continue;
-        met.add(b);
-        reach += v - 1;
+      for (const [b, other] of steps) {
+        if (b === a || !widths[b] || other === undefined || Math.abs(other) !== Math.abs(step) || met.includes(b)) continue;
+        met.push(b);
+        reach += (widths[b] as number) - 1;
       }
     }
     count *= reach;

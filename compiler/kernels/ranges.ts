@@ -138,7 +138,8 @@ export function weigh(program: Loops): Weight {
     let [once, all] = [0, 0];
     for (const s of list) {
       const inner = s.kind === "for" || s.kind === "if" ? go(s.body) : { once: 0, all: 0 };
-      const own = s.kind === "for" ? cost.turn : s.kind === "if" ? of(s.test) : s.kind === "barrier" ? 0
+      const own = s.kind === "for" ? cost.turn : s.kind === "if" ? of(s.test) : s.kind === "barrier" || s.kind === "matrix" ? 0
+        : s.kind === "fetch" || s.kind === "spill" ? of(s.at) + cost.load : s.kind === "multiply" ? s.into.unit.k
         : s.kind === "store" || s.kind === "add" || s.kind === "stage" ? of(s.at) + of(s.value) + cost.load : of(s.value);
       once += own + inner.once;
       all += s.kind === "for" ? s.extent * (own + inner.all) : own + inner.all;

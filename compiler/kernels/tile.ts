@@ -3,7 +3,7 @@
 import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
-import { costsOf, inRows, longSum, priceOf, priceOfLoad, tilesAlong, widthOf, type Tile } from "./price.ts";
+import { costsOf, inRows, longSum, priceOfLoad, Prices, tilesAlong, widthOf, type Tile } from "./price.ts";
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
@@ -29,22 +29,21 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const cost = costsOf(lanes);
   const room = sums.every((s) => pointsOf({ axes: s.over }) >= longSum) ? cost.longRegisters : cost.registers;
   const dependences = lanes.mates === undefined ? [] : dependencesOf(axes, sums);
+  const prices = new Prices(axes, sums, cost);
+  const limit = Math.max(1, Math.floor(room / accumulators));
+  const plain = tilesOf(group, undefined, limit, lanes);
   const all: (Tile & { readonly price: number })[] = [];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
-    const fitting = tilesOf(group, isOut ? vector : undefined, Math.max(1, Math.floor(room / accumulators)), lanes);
+    const fitting = (isOut ? tilesOf(group, vector, limit, lanes) : plain).filter((tile) => !lanes.brief || widthOf(tile) === 1 || group.covered.length > 0)
+      .map((tile) => prices.laid(tile, vector, isOut, [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]));
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
-    const ways = fitting.map((tile) => [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]);
     for (const unrolled of lanes.brief ? [new Set<Axis>()] : unrollings(sums)) {
       if (vector && unrolled.has(vector)) continue;
-      fitting.forEach((tile, i) => {
-        if (lanes.brief && widthOf(tile) > 1 && group.covered.length === 0) return;
-        for (const subgroup of ways[i] ?? []) {
-          const price = storing + sums.reduce((n, sum) => n + priceOf(sum, { tile, unrolled, vector, subgroup }, isOut, cost), 0);
-          if (price < Infinity) all.push({ tile, unrolled, vector, subgroup, price });
-        }
-      });
+      for (const laid of fitting) {
+        prices.of(laid, unrolled)?.forEach((price, k) => all.push({ tile: laid.tile, unrolled, vector, subgroup: laid.ways[k], price: storing + price }));
+      }
     }
   }
   // Of two that differ by little, the one that was thought of first.

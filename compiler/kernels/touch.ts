@@ -4,6 +4,7 @@ import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
 import { index, read, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
+import { Notes } from "../ir/notes.ts";
 import { partsOf, readsOf } from "../ir/rewrite.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { pointsOf, type Group } from "./kernel.ts";
@@ -94,7 +95,15 @@ export function touchOf(root: Tensor, place: readonly Expr[]): Touch {
   return touch(whole);
 }
 
+const touches = new Notes<Touch>();
+
 export function touch(r: Read): Touch {
+  let known = touches.get(r);
+  if (!known) touches.set(r, known = derive(r));
+  return known;
+}
+
+function derive(r: Read): Touch {
   let flat: Affine = { constant: 0, terms: new Map() };
   r.at.forEach((e, k) => {
     flat = combine(affine(e), flat, (r.tensor.axes[k] as Axis).extent);

@@ -17,17 +17,16 @@ export interface Made {
 /** A step repeats its blocks: most of its launches have a twin. */
 export class Twins {
   readonly #lanes: Lanes;
-  readonly #choose: Choose;
+  readonly #choose: Choose | undefined;
   readonly #first = new Map<string, Made & { readonly signature: Signature }>();
 
-  constructor(lanes: Lanes, choose: Choose = () => undefined) {
+  constructor(lanes: Lanes, choose?: Choose) {
     this.#lanes = lanes;
     this.#choose = choose;
   }
 
-  of(group: Group): Made {
+  of(group: Group, signature = signatureOf(group)): Made {
     const name = [...new Set(group.results.map((r) => r.root))].map((t) => t.name).join(", ");
-    const signature = signatureOf(group);
     const first = this.#first.get(signature.key);
     if (first) {
       const kernel = { ...group, name, key: first.kernel.key, schedule: renamedSchedule(first.kernel.schedule, between(first.signature.axes, signature.axes)) };
@@ -35,15 +34,19 @@ export class Twins {
     }
     const key = digest(signature.key);
     const all = schedules(group, this.#lanes);
-    const texts = all.map((s) => scheduleText(s, signature.axes));
-    const wish = this.#choose(key, texts);
-    const chosen = all[wish === undefined ? 0 : Math.max(0, texts.indexOf(wish))];
+    const chosen = all[this.#choose ? wished(this.#choose, key, all.map((s) => scheduleText(s, signature.axes))) : 0];
     invariant(chosen, () => `${name} cannot run`);
     const kernel = { ...group, name, key, schedule: chosen };
     const made = { kernel, loops: lower(kernel) };
     this.#first.set(signature.key, { ...made, signature });
     return made;
   }
+}
+
+/** Which of the offered schedules is asked for; the first where none is. */
+function wished(choose: Choose, key: string, offered: readonly string[]): number {
+  const wish = choose(key, offered);
+  return wish === undefined ? 0 : Math.max(0, offered.indexOf(wish));
 }
 
 function between<T>(from: readonly T[], to: readonly T[]): (x: T) => T {
@@ -54,7 +57,7 @@ function between<T>(from: readonly T[], to: readonly T[]): (x: T) => T {
 /** A schedule in a text that is the same for launches of one signature. */
 function scheduleText(s: Schedule, axes: readonly Axis[]): string {
   const at = (list: Iterable<Axis>): string => [...list].map((a) => axes.indexOf(a)).join(",");
-  if (s.strategy === "contract") return `contract ${s.block.rows}x${s.block.columns} by ${s.block.height}x${s.block.width}`;
+  if (s.strategy === "contract") return `contract ${s.block.rows}x${s.block.columns} by ${s.block.height}x${s.block.width}${s.by ? ` units ${s.by.unit.component} ${s.by.unit.m}x${s.by.unit.n}x${s.by.unit.k}` : ""}`;
   if (s.strategy === "scatter") return `scatter ${at(s.parallel)}`;
   return `tile ${[...s.tile].map(([a, w]) => `${w}@${axes.indexOf(a)}`).join(",")} written ${at(s.unrolled)} fours ${s.vector ? at([s.vector]) : ""}${s.subgroup ? ` subgroup ${at(s.subgroup.along)}` : ""}`;
 }
@@ -109,7 +112,8 @@ function renamed(list: readonly Statement[], now: (t: Tensor) => Tensor): readon
       case "let": case "var": case "set": return { ...s, value: value(s.value) };
       case "store": case "add": return { ...s, into: now(s.into), at: value(s.at), value: value(s.value) };
       case "stage": return { ...s, at: value(s.at), value: value(s.value) };
-      case "barrier": return s;
+      case "fetch": case "spill": return { ...s, at: value(s.at) };
+      case "barrier": case "matrix": case "multiply": return s;
       default: return s satisfies never;
     }
   };

@@ -5,6 +5,7 @@ import { define, type Tensor } from "../ir/graph.ts";
 import { rebuild } from "../ir/order.ts";
 import { changed, substitute } from "../ir/rewrite.ts";
 
+/** Gives every reduction that the roots need a tensor of its own. */
 export function separate(roots: readonly Tensor[]): Map<Tensor, Tensor> {
   return rebuild(roots, separated);
 }

@@ -5,7 +5,7 @@ import type { Tensor } from "../ir/graph.ts";
 import { define } from "../ir/graph.ts";
 import { stirred } from "../ir/interning.ts";
 import { Notes } from "../ir/notes.ts";
-import { rebuild } from "../ir/order.ts";
+import { rebuild, type Change } from "../ir/order.ts";
 import { partsOf } from "../ir/rewrite.ts";
 
 interface Kept {
@@ -13,7 +13,11 @@ interface Kept {
   readonly body: Expr;
 }
 
-export function share(roots: readonly Tensor[]): Map<Tensor, Tensor> {
+/** Merges equal definitions among all that the roots need. */
+export const share = (roots: readonly Tensor[]): Map<Tensor, Tensor> => rebuild(roots, sharing());
+
+/** `share` as a change of each definition. */
+export function sharing(): Change {
   const kept = new Map<number, Kept[]>();
   const texts = new Map<Kept, string>();
   const textOf = (k: Kept): string => {
@@ -21,7 +25,7 @@ export function share(roots: readonly Tensor[]): Map<Tensor, Tensor> {
     if (text === undefined) texts.set(k, text = `${k.tensor.axes.map((a) => a.extent).join()}:${fingerprint(k.tensor.axes, k.body)}`);
     return text;
   };
-  return rebuild(roots, (t, body) => {
+  return (t, body) => {
     const mine: Kept = { tensor: t, body };
     const hash = t.axes.reduce((h, a) => stirred(h, a.extent), hashOf(body));
     const list = kept.get(hash);
@@ -31,7 +35,7 @@ export function share(roots: readonly Tensor[]): Map<Tensor, Tensor> {
     if (list) list.push({ tensor, body });
     else kept.set(hash, [{ tensor, body }]);
     return tensor;
-  });
+  };
 }
 
 const hashes = new Notes<number>();

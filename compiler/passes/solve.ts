@@ -4,14 +4,17 @@ import { affine, build, combine, coefficient, scaled, without, type Affine } fro
 import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
-import { rebuild } from "../ir/order.ts";
+import { rebuild, type Change } from "../ir/order.ts";
 import { changed, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import { landing } from "../ir/landing.ts";
 import { simplifyExpression } from "./simplify.ts";
 
 /** Solves every reduction of the definitions, and simplifies them. What depends on data stays a test on every point of the sum. */
-export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
+export const solve = (roots: readonly Tensor[]): Map<Tensor, Tensor> => rebuild(roots, solving());
+
+/** `solve` as a change of each definition. */
+export function solving(): Change {
   const memo = new Map<Expr, Expr>();
   const go = (e: Expr): Expr => {
     if (!e.reduces) return e;
@@ -22,7 +25,7 @@ export function solve(roots: readonly Tensor[]): Map<Tensor, Tensor> {
     memo.set(e, made);
     return made;
   };
-  return rebuild(roots, (_, body) => simplifyExpression(go(body)));
+  return (_, body) => simplifyExpression(go(body));
 }
 
 /** What a sum runs over, in the making: equations and tests are in `where`; axes that are gone have their values in `values`. */

@@ -1,7 +1,7 @@
 // Lets launches of different shapes that do not need each other share one launch, where its start costs more than sharing does.
 
 import type { Tensor } from "../ir/graph.ts";
-import type { Definition, Kernel } from "../kernels/kernel.ts";
+import type { Definition } from "../kernels/kernel.ts";
 import type { Made } from "../kernels/twins.ts";
 import type { Loops } from "../kernels/loops.ts";
 import { Ranges, weigh, type Launch, type Weight } from "../kernels/ranges.ts";
@@ -100,8 +100,9 @@ class Sharing {
   readonly #made: readonly Made[];
   readonly #around: Surroundings;
   /** The launches that must be done before each. */
-  readonly #before: readonly ReadonlySet<number>[];
-  readonly #replaceable: ReadonlyMap<Kernel, ReadonlyMap<Tensor, readonly Tensor[]>>;
+  readonly #before: readonly (readonly number[])[];
+  /** By kernel, what its results may be written over, those for which there is something. */
+  readonly #replaceable: readonly ReadonlyMap<Tensor, readonly Tensor[]>[];
   readonly #writer = new Map<Tensor, number>();
   readonly #readers = new Map<Tensor, number[]>();
   /** By kernel, the number of its program. */
@@ -114,7 +115,9 @@ class Sharing {
   /** By place, the first and the last step of each launch in a chain of needs, if no chain is to get longer. */
   readonly #low: Int32Array;
   readonly #high: Int32Array;
-  readonly #transient: readonly { readonly tensor: Tensor; readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
+  readonly #transient: readonly { readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
+  /** Which of the transient values a tensor is. */
+  readonly #transientOf: ReadonlyMap<Tensor, number>;
   readonly #peak: number;
 
   constructor(made: readonly Made[], around: Surroundings) {
@@ -132,10 +135,11 @@ class Sharing {
     const numbers = new Map(programs.map((p, n) => [p, n]));
     this.#programs = made.map(({ loops }) => numbers.get(loops.like ?? loops) ?? 0);
     this.#before = this.#needs();
-    this.#replaceable = new Map(made.map(({ kernel }) => [kernel, replaceable(kernel.results, kernel.axes)]));
+    this.#replaceable = made.map(({ kernel }) => new Map([...replaceable(kernel.results, kernel.axes)].filter(([, olds]) => olds.length > 0)));
     const { own, atEnd } = around.storage;
-    this.#transient = [...this.#writer].filter(([t]) => !own.has(t)).map(([tensor, writer]) =>
-      ({ tensor, writer, bytes: bytesOf(tensor), readers: this.#readers.get(tensor) ?? [], atEnd: atEnd.has(tensor) }));
+    const transient = [...this.#writer].filter(([t]) => !own.has(t));
+    this.#transient = transient.map(([t, writer]) => ({ writer, bytes: bytesOf(t), readers: this.#readers.get(t) ?? [], atEnd: atEnd.has(t) }));
+    this.#transientOf = new Map(transient.map(([t], i) => [t, i]));
     this.#order = made.map((_, i) => this.#node(i));
     this.#place = Int32Array.from(made.keys());
     [this.#low, this.#high] = [new Int32Array(made.length), new Int32Array(made.length)];
@@ -159,7 +163,7 @@ class Sharing {
   }
 
   /** What each launch waits for: who makes what it reads, and who reads what it overwrites. */
-  #needs(): readonly ReadonlySet<number>[] {
+  #needs(): readonly (readonly number[])[] {
     const { behind, overwrites } = this.#around.storage;
     const overwriter = new Map<Tensor, number>();
     const readers = new Map<Tensor, number[]>();
@@ -174,7 +178,7 @@ class Sharing {
         for (const r of readers.get(t) ?? []) if (r < i) set.add(r);
         overwriter.set(t, i);
       }
-      return set;
+      return [...set];
     });
   }
 
@@ -239,10 +243,21 @@ class Sharing {
     const between = this.#order.slice(from + 1, to);
     const [one, other] = [this.#order[from] as Node, this.#order[to] as Node];
     const after: Node[] = [];
-    for (const x of between) if ([one, ...after].some((y) => this.#waits(x, y))) after.push(x);
-    if ([one, ...after].some((y) => this.#waits(other, y))) return false;
+    const late = new Set(one.members);
+    const waits = (x: Node): boolean => x.members.some((m) => this.#before[m]?.some((b) => late.has(b)));
+    for (const x of between) {
+      if (!waits(x)) continue;
+      after.push(x);
+      for (const m of x.members) late.add(m);
+    }
+    if (waits(other)) return false;
     const first: Node[] = [];
-    for (const x of [...between].reverse()) if ([other, ...first].some((y) => this.#waits(y, x))) first.unshift(x);
+    const early = new Set(other.members.flatMap((m) => this.#before[m] ?? []));
+    for (const x of between.toReversed()) {
+      if (!x.members.some((m) => early.has(m))) continue;
+      first.unshift(x);
+      for (const m of x.members) for (const b of this.#before[m] ?? []) early.add(b);
+    }
     const ways = [[...between.filter((x) => !after.includes(x)), both, ...after], [...first, both, ...between.filter((x) => !first.includes(x))]];
     const played = ways.map((nodes) => {
       const live = this.#living(nodes, from, to);
@@ -259,26 +274,22 @@ class Sharing {
     return true;
   }
 
-  #waits(later: Node, sooner: Node): boolean {
-    return later.members.some((m) => sooner.members.some((s) => this.#before[m]?.has(s)));
-  }
-
   #level(): void {
-    const order = this.#order;
+    const [low, high, place] = [this.#low, this.#high, this.#place];
     let longest = 0;
-    order.forEach(({ members }, i) => {
-      let low = 0;
-      for (const m of members) for (const b of this.#before[m] as ReadonlySet<number>) low = Math.max(low, 1 + (this.#low[this.#place[b] as number] as number));
-      this.#low[i] = low;
-      longest = Math.max(longest, low);
+    this.#order.forEach(({ members }, i) => {
+      let own = 0;
+      for (const m of members) for (const b of this.#before[m] as readonly number[]) own = Math.max(own, 1 + (low[place[b] as number] as number));
+      low[i] = own;
+      longest = Math.max(longest, own);
     });
-    this.#high.fill(longest);
-    for (let i = order.length - 1; i >= 0; i--) {
-      const own = this.#high[i] as number;
-      for (const m of (order[i] as Node).members) {
-        for (const b of this.#before[m] as ReadonlySet<number>) {
-          const at = this.#place[b] as number;
-          this.#high[at] = Math.min(this.#high[at] as number, own - 1);
+    high.fill(longest);
+    for (let i = this.#order.length - 1; i >= 0; i--) {
+      const own = (high[i] as number) - 1;
+      for (const m of (this.#order[i] as Node).members) {
+        for (const b of this.#before[m] as readonly number[]) {
+          const at = place[b] as number;
+          if ((high[at] as number) > own) high[at] = own;
         }
       }
     }
@@ -286,26 +297,34 @@ class Sharing {
 
   /** Bytes of transient values that live at each place of a stretch of the order, if it were these launches; all others stay. */
   #living(nodes: readonly Node[], from: number, to = from + nodes.length - 1): Float64Array {
-    const { storage } = this.#around;
+    const { own } = this.#around.storage;
     const end = from + nodes.length - 1;
-    const place = this.#place.map((at) => (at < from ? at : at - (to - end)));
+    const place = this.#place.slice();
+    for (let m = 0; m < place.length; m++) if ((place[m] as number) >= from) place[m] = (place[m] as number) - (to - end);
     nodes.forEach((n, i) => n.members.forEach((m) => (place[m] = from + i)));
-    const live = new Float64Array(nodes.length);
-    const lasts = new Map<Tensor, number>();
-    for (const { tensor, bytes, writer, readers, atEnd } of this.#transient) {
+    // First by how much it changes from place to place.
+    const live = new Float64Array(nodes.length + 1);
+    const lasts = new Int32Array(this.#transient.length).fill(-1);
+    this.#transient.forEach(({ bytes, writer, readers, atEnd }, t) => {
       const first = place[writer] as number;
-      if (first > end) continue;
+      if (first > end) return;
       let last = atEnd ? Infinity : first;
-      for (const r of readers) last = Math.max(last, place[r] as number);
-      if (last < from) continue;
-      if (last <= end) lasts.set(tensor, last);
-      for (let i = Math.max(first, from); i <= Math.min(last, end); i++) live[i - from] = (live[i - from] as number) + bytes;
-    }
+      for (let k = 0; k < readers.length; k++) last = Math.max(last, place[readers[k] as number] as number);
+      if (last < from) return;
+      const at = Math.max(first, from) - from;
+      live[at] = (live[at] as number) + bytes;
+      if (last > end) return;
+      lasts[t] = last;
+      live[last + 1 - from] = (live[last + 1 - from] as number) - bytes;
+    });
+    for (let i = 1; i < live.length; i++) live[i] = (live[i] as number) + (live[i - 1] as number);
     nodes.forEach((n, i) => {
-      const kernels = n.members.map((m) => (this.#made[m] as Made).kernel);
-      const pairs = taken(kernels, (k) => this.#replaceable.get(k) ?? new Map(), (t) => !storage.own.has(t), (t) => lasts.get(t) === from + i && !n.members.includes(this.#writer.get(t) as number));
+      if (n.members.every((m) => this.#replaceable[m]?.size === 0)) return;
+      const choices = new Map(n.members.map((m) => [(this.#made[m] as Made).kernel, this.#replaceable[m] ?? new Map()]));
+      const isLast = (t: Tensor): boolean => lasts[this.#transientOf.get(t) ?? -1] === from + i && !n.members.includes(this.#writer.get(t) as number);
+      const pairs = taken([...choices.keys()], (k) => choices.get(k) ?? new Map(), (t) => !own.has(t), isLast);
       for (const [, old] of pairs) live[i] = (live[i] as number) - bytesOf(old);
     });
-    return live;
+    return live.subarray(0, nodes.length);
   }
 }

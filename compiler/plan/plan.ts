@@ -1,8 +1,8 @@
 // Everything the runtime needs to run a compiled network, as plain data that survives JSON.
 
-import type { Choose } from "../kernels/kernel.ts";
+import type { Choose, Matrices, MatrixUnit } from "../kernels/kernel.ts";
 
-export type { Choose };
+export type { Choose, Matrices, MatrixUnit };
 
 /** A stretch of a buffer, in bytes. */
 export interface Slice {
@@ -130,6 +130,8 @@ export interface Profile {
   readonly opaque?: boolean;
   /** Invocations of a subgroup where a load for all of them is as dear as one for each: on processors. They are consecutive. */
   readonly subgroup?: number | undefined;
+  /** What the adapter's matrix units multiply, if it has any; halves among it only where shaders may store them. */
+  readonly matrices?: Matrices | undefined;
   /** Whether launches of different shapes stay apart, so that each can be timed. */
   readonly apart?: boolean;
   /** What was found to be fast on this adapter. */

@@ -85,8 +85,9 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
         case "add":
           out.push(`${indent}gather(${value(s.at)}, ${value(s.value)});`);
           break;
-        case "stage": out.push(`${indent}${s.into.name}[${value(s.at)}] = ${words.as(s.value, true)};`); break;
+        case "stage": out.push(...words.stage(s).map((line) => indent + line)); break;
         case "barrier": out.push(`${indent}workgroupBarrier();`); break;
+        case "matrix": case "fetch": case "multiply": case "spill": out.push(`${indent}${words.matrix(s)}`); break;
         case "store":
           out.push(`${indent}${words.store(s)}`);
           break;
@@ -114,14 +115,15 @@ export function emit(loops: Loops, bindings: readonly Binding[], uniforms: reado
   });
   head.push(...words.needed());
   if (ranges) head.push("@group(1) @binding(0) var<uniform> first_group: u32;");
-  for (const s of loops.team?.staged ?? []) head.push(`var<workgroup> ${s.name}: array<vec4<f32>, ${s.fours}>;`);
+  for (const s of loops.team?.staged ?? []) head.push(`var<workgroup> ${s.name}: ${s.single ? `array<${s.single}, ${4 * s.fours}>` : `array<vec4<f32>, ${s.fours}>`};`);
   const of = (place: "gid" | "team_id", each: number): string =>
     `i32(${place}.x)${rows === 1 ? "" : ` + i32(${place}.y) * ${rowGroups * each}`}${ranges ? ` + i32(first_group)${each === 1 ? "" : ` * ${each}`}` : ""}`;
   // All of a team leave or none: who is alone at a barrier waits for ever.
   const [builtins, id, all] = loops.team ? ["@builtin(workgroup_id) team_id: vec3<u32>, @builtin(local_invocation_index) number: u32", of("team_id", 1), groups]
     : ["@builtin(global_invocation_id) gid: vec3<u32>", of("gid", size), loops.invocations];
   // That a subgroup is on one way follows from what its invocations have in common, which only the compiler knows.
-  const enabled = `${words.halves() ? "enable f16;\n" : ""}${loops.subgroup ? "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n" : ""}`;
+  const enabled = `${words.halves() ? "enable f16;\n" : ""}${loops.subgroup ? "enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n" : ""}${
+    loops.team?.subgroup ? "enable chromium_experimental_subgroup_matrix;\ndiagnostic(off, chromium.subgroup_matrix_uniformity);\n" : ""}`;
   const mates = loops.subgroup ? ["let mate = i32(sg_place);", ...words.spreads()].map((line) => `  ${line}\n`).join("") : "";
   const wgsl = `${enabled}${head.join("\n")}
 @compute @workgroup_size(${size})

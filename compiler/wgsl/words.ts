@@ -3,7 +3,7 @@
 import { drawWgsl } from "../ir/draw.ts";
 import type { Type } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
-import { isVector, type Statement, type Value } from "../kernels/loops.ts";
+import { elementOf, extentsOf, isVector, type Matrix, type Statement, type Value } from "../kernels/loops.ts";
 import { invariant } from "../report/diagnostic.ts";
 import type { Binding } from "./emit.ts";
 import { erfWgsl, halfWgsl, narrowWgsl } from "./prelude.ts";
@@ -45,7 +45,11 @@ export class Words {
       case "draw":
         this.#used.add("draw");
         return `draw(dials.draw_seed, dials.draw_step, ${v.site}u, ${this.of(v.at)})`;
-      case "staged": return `${v.from.name}[${this.of(v.at)}]`;
+      case "staged": {
+        const { name, single } = v.from;
+        if (!single) return `${name}[${this.of(v.at)}]`;
+        return `vec4<f32>(${[0, 1, 2, 3].map((i) => `f32(${name}[4 * ${this.of(v.at)} + ${i}])`).join(", ")})`;
+      }
       case "pack": return `vec4<${scalar(v.type)}>(${v.parts.map((p) => this.of(p)).join(", ")})`;
       case "part": return `${this.of(v.of)}.${"xyzw"[v.lane]}`;
       case "spread": return this.#loaded(v.from, `(${this.of(v.at)} + ${this.#spread(v.offsets)})`, false);
@@ -68,6 +72,28 @@ export class Words {
     const what = half ? this.#half(this.as(value, vector), vector) : this.as(value, vector);
     if (vector || !wide) return parts === 1 ? `buf${b}[${place}] = ${what};` : `put${b}(${place}, ${what});`;
     return parts === 1 ? `buf${b}[${place} / 4][${place} % 4] = ${what};` : `set${b}(${place} / 4, ${place} % 4, ${what});`;
+  }
+
+  /** The statements that stage four values. */
+  stage({ into: { name, single }, at, value }: Extract<Statement, { kind: "stage" }>): readonly string[] {
+    const four = this.as(value, true);
+    if (!single) return [`${name}[${this.of(at)}] = ${four};`];
+    const parts = [0, 1, 2, 3].map((i) => `${name}[4 * ${this.of(at)} + ${i}] = staged[${i}];`);
+    return ["{", `  let staged = ${single === "f16" ? this.#half(four, true) : four};`, `  ${parts.join(" ")}`, "}"];
+  }
+
+  /** The statement that makes, multiplies or stages a matrix. */
+  matrix(s: Extract<Statement, { kind: "matrix" | "fetch" | "multiply" | "spill" }>): string {
+    switch (s.kind) {
+      case "matrix": return `var ${s.matrix.name}: ${matrixType(s.matrix)};`;
+      case "fetch": {
+        const order = s.turned ? "col_major" : "row_major";
+        return `let ${s.matrix.name} = subgroupMatrixLoad<${matrixType(s.matrix)}, ${order}>(&${s.from.name}, u32(${this.of(s.at)}), ${s.stride}u);`;
+      }
+      case "multiply": return `${s.into.name} = subgroupMatrixMultiplyAccumulate(${s.left.name}, ${s.right.name}, ${s.into.name});`;
+      case "spill": return `subgroupMatrixStore<row_major>(&${s.into.name}, u32(${this.of(s.at)}), ${s.matrix.name}, ${s.stride}u);`;
+      default: return s satisfies never;
+    }
   }
 
   /** The locals that every invocation has at the beginning: how far from the first of a subgroup it loads. */
@@ -148,6 +174,12 @@ export class Words {
       default: return v.fn satisfies never;
     }
   }
+}
+
+/** The WGSL type of a matrix, which names columns before rows. */
+function matrixType(m: Matrix): string {
+  const [rows, columns] = extentsOf(m);
+  return `subgroup_matrix_${m.part === "sum" ? "result" : m.part}<${elementOf(m)}, ${columns}, ${rows}>`;
 }
 
 /** The WGSL type of a value. */

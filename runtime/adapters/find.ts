@@ -151,10 +151,11 @@ function reasonIn(said: string): string | undefined {
 
 function dawnFlags(switches: DawnSwitches, name: string | undefined): string[] {
   const named = name === undefined ? [] : [`adapter=${name}`];
-  const enable = switches.unchecked ? ["disable_robustness"] : [];
+  // Matrix units are an experiment of Dawn's, which it shows only to who asks for such.
+  const enable = ["allow_unsafe_apis", ...(switches.unchecked ? ["disable_robustness"] : [])];
   // Dawn rounds timestamps to 0.1 ms against spying by web pages; here they are for profiles.
   const disable = ["timestamp_quantization"];
-  return [...named, ...(enable.length > 0 ? [`enable-dawn-features=${enable.join(",")}`] : []), `disable-dawn-features=${disable.join(",")}`];
+  return [...named, `enable-dawn-features=${enable.join(",")}`, `disable-dawn-features=${disable.join(",")}`];
 }
 
 function isSoftware(info: GPUAdapterInfo): boolean {

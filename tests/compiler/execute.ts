@@ -4,13 +4,13 @@ import { drawValue } from "../../compiler/ir/draw.ts";
 import { binade, erf, nearestHalf, roundEven, type Primitive } from "../../compiler/ir/expr.ts";
 import type { Tensor } from "../../compiler/ir/graph.ts";
 import { sizeOf } from "../../compiler/ir/graph.ts";
-import type { Loops, Statement, Value } from "../../compiler/kernels/loops.ts";
+import { extentsOf, type Loops, type Matrix, type Statement, type Value } from "../../compiler/kernels/loops.ts";
 import { isVector } from "../../compiler/kernels/loops.ts";
 import type { Compiled } from "../../compiler/pipeline.ts";
 import type { Plan, Port, Slice, Step } from "../../compiler/plan/plan.ts";
 import { bytesOf } from "../../compiler/plan/storage.ts";
 
-/** A buffer: one number for every four bytes. */
+/** A buffer: one number for every two bytes, of which a value of more bytes uses the first. */
 type Memory = Float64Array;
 type Dispatch = Extract<Step, { kind: "dispatch" }>;
 
@@ -30,11 +30,11 @@ interface Given {
 
 /** Runs a plan once on `inputs` by name, and gives its outputs by name. Every buffer holds NaN before, and so does what lies outside a tensor. */
 export function execute({ plan, loops, over }: Pick<Compiled, "plan" | "loops" | "over">, inputs: ReadonlyMap<string, Float64Array>): ReadonlyMap<string, Float64Array> {
-  const memory = plan.buffers.map(({ bytes }) => new Float64Array(bytes / 4).fill(NaN));
-  const stretch = ({ buffer, offset, bytes }: Slice): Float64Array => (memory[buffer] as Memory).subarray(offset / 4, (offset + bytes) / 4);
+  const memory = plan.buffers.map(({ bytes }) => new Float64Array(bytes / 2).fill(NaN));
+  const stretch = ({ buffer, offset, bytes }: Slice): Float64Array => (memory[buffer] as Memory).subarray(offset / 2, (offset + bytes) / 2);
   for (const port of plan.inputs) {
     const [to, values] = [stretch(port.slice), inputs.get(port.name) ?? []];
-    inMemory(port).forEach((place, i) => (to[place] = values[i] ?? NaN));
+    inMemory(port).forEach((place, i) => (to[2 * place] = values[i] ?? NaN));
   }
   const dials = new Map(plan.uniforms.map((u) => [u.name, u.value]));
   let launch = 0;
@@ -51,7 +51,7 @@ export function execute({ plan, loops, over }: Pick<Compiled, "plan" | "loops" |
   if (launch !== loops.length) throw new Error(`${launch} launches of ${loops.length} kernels`);
   return new Map(plan.outputs.map((port) => {
     const from = stretch(port.slice);
-    return [port.name, Float64Array.from(inMemory(port), (place) => from[place] ?? NaN)];
+    return [port.name, Float64Array.from(inMemory(port), (place) => from[2 * place] ?? NaN)];
   }));
 }
 
@@ -63,13 +63,13 @@ export function trace(program: Loops, id: number, load: (t: Tensor, at: number) 
   return stored;
 }
 
-/** A tensor's elements in its memory, of which a wide one takes two places. */
+/** A tensor's elements in its memory; halves are rounded to as they are stored. */
 function storeOf(t: Tensor, memory: Memory): Store {
-  const words = t.type === "wide" ? 2 : 1;
+  const places = t.half ? 1 : t.type === "wide" ? 4 : 2;
   return inside(t, {
-    load: (at) => memory[words * at] as number,
+    load: (at) => memory[places * at] as number,
     store: (at, value) => {
-      memory[words * at] = value;
+      memory[places * at] = t.half ? nearestHalf(value) : value;
     },
   });
 }
@@ -131,6 +131,8 @@ function placesOf(plan: Plan, step: Dispatch, program: Loops, over: ReadonlyMap<
 
 const sizeOfGroup = (plan: Plan, step: Dispatch): number => Number(/@workgroup_size\((\d+)\)/.exec(plan.shaders[step.shader]?.wgsl ?? "")?.[1]);
 
+const extents = (m: Matrix): string => extentsOf(m).join(", ");
+
 type Program = (given: Given) => void;
 const known = new WeakMap<Loops, Program>();
 const lanes = [0, 1, 2, 3];
@@ -191,8 +193,19 @@ function compile(program: Loops): Program {
           else lines.push(into(text(s.at, 0), text(s.value, 0)));
           break;
         }
-        case "stage": for (const lane of lanes) lines.push(`s.stage(${s.into.name}, 4 * ${text(s.at, 0)} + ${lane}, ${text(s.value, lane)});`); break;
+        case "stage":
+          for (const lane of lanes) {
+            const value = text(s.value, lane);
+            lines.push(`s.stage(${s.into.name}, 4 * ${text(s.at, 0)} + ${lane}, ${s.into.single === "f16" ? `s.half(${value})` : value});`);
+          }
+          break;
         case "barrier": lines.push("yield;"); break;
+        case "matrix": lines.push(`const ${s.matrix.name} = s.zeros(${extents(s.matrix)});`); break;
+        case "fetch":
+          lines.push(`const ${s.matrix.name} = s.fetch(own, ${s.from.name}, ${text(s.at, 0)}, ${s.stride}, ${s.turned}, ${extents(s.matrix)});`);
+          break;
+        case "multiply": lines.push(`s.multiply(own, ${s.into.name}, ${s.left.name}, ${s.right.name}, ${s.into.unit.n}, ${s.into.unit.k});`); break;
+        case "spill": lines.push(`s.spill(own, ${s.matrix.name}, ${s.into.name}, ${text(s.at, 0)}, ${s.stride}, ${s.matrix.unit.n});`); break;
         case "add": lines.push(`s.add(t${slot(s.into)}, ${text(s.at, 0)}, ${text(s.value, 0)});`); break;
         default: s satisfies never;
       }
@@ -203,7 +216,9 @@ function compile(program: Loops): Program {
   if (team) {
     lines.push(`for (let ${id.name} = g.first / ${team.size}; ${id.name} < g.end / ${team.size}; ${id.name}++) {`);
     for (const s of team.staged) lines.push(`const ${s.name} = new Float64Array(${4 * s.fours}).fill(NaN);`);
+    if (team.subgroup) lines.push(`const places = Array.from({ length: ${team.size / team.subgroup} }, () => []);`);
     lines.push(`s.together(${team.size}, function* (${team.member.name}) {`);
+    if (team.subgroup) lines.push(`const own = s.mate(places, ${team.member.name}, ${team.subgroup});`);
     put(program.body);
     lines.push("});", "}");
   } else {
@@ -222,7 +237,42 @@ function compile(program: Loops): Program {
 /** The places that the first invocation of a subgroup has loaded from, one after the other, and how many of them this one has. */
 const abreast = { size: 1, places: [] as number[], met: 0, isFirst: true };
 
+/** An invocation among those that use matrix units together: the first does the work, the others must name the same places. */
+interface Mate {
+  readonly isFirst: boolean;
+  readonly places: number[];
+  met: number;
+}
+
+/** Whether an invocation does the work at a place. */
+function works(own: Mate, at: number): boolean {
+  if (own.isFirst) own.places.push(at);
+  else if (own.places[own.met] !== at) throw new Error(`an invocation of a subgroup has a matrix at ${at}, others at ${own.places[own.met]}`);
+  own.met++;
+  return own.isFirst;
+}
+
 const support = {
+  mate: (places: readonly number[][], member: number, subgroup: number): Mate => ({ isFirst: member % subgroup === 0, places: places[Math.floor(member / subgroup)] ?? [], met: 0 }),
+  zeros: (rows: number, columns: number): Float64Array => new Float64Array(rows * columns),
+  /** A matrix, row by row. What lies outside of what is staged is NaN, and so is what nobody staged. */
+  fetch: (own: Mate, from: Float64Array, at: number, stride: number, turned: boolean, rows: number, columns: number): Float64Array => {
+    const made = new Float64Array(rows * columns);
+    if (!works(own, at)) return made;
+    return made.map((_, i) => {
+      const [row, column] = [Math.floor(i / columns), i % columns];
+      return from[at + (turned ? column * stride + row : row * stride + column)] ?? NaN;
+    });
+  },
+  multiply: (own: Mate, into: Float64Array, left: Float64Array, right: Float64Array, n: number, k: number): void => {
+    if (!own.isFirst) return;
+    for (let i = 0; i < into.length; i++) {
+      for (let z = 0; z < k; z++) into[i] = (into[i] as number) + (left[Math.floor(i / n) * k + z] as number) * (right[z * n + (i % n)] as number);
+    }
+  },
+  spill: (own: Mate, matrix: Float64Array, into: Float64Array, at: number, stride: number, columns: number): void => {
+    if (works(own, at)) matrix.forEach((v, i) => support.stage(into, at + Math.floor(i / columns) * stride + (i % columns), v));
+  },
   /** All of a subgroup go one way and load for each other at the same places. */
   enter: (id: number, size: number, end: number): void => {
     if (end % size !== 0) throw new Error(`${end} invocations in subgroups of ${size}`);

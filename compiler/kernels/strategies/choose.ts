@@ -11,7 +11,9 @@ export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
   const [first] = group.results;
   if (first?.root.type === "wide") return [scatter.schedule(first.root, first.body, lanes)];
   const [presumed, ...others] = map.schedules(group, lanes);
-  return presumed ? [presumed, ...contract.schedules(group, lanes), ...others] : [];
+  if (!presumed) return [];
+  const { unasked, more } = contract.schedules(group, lanes);
+  return [...unasked, presumed, ...more, ...others];
 }
 
 export function lower(kernel: Kernel): Loops {

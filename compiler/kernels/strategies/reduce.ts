@@ -2,7 +2,7 @@
 
 import { apply, index, int, makeAxis, read, real, reduce, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
 import { define, sizeOf, type Tensor } from "../../ir/graph.ts";
-import { rebuild } from "../../ir/order.ts";
+import type { Change } from "../../ir/order.ts";
 import { substitute } from "../../ir/rewrite.ts";
 import { simplifyExpression } from "../../passes/simplify.ts";
 import type { Lanes } from "../kernel.ts";
@@ -15,18 +15,16 @@ interface Split {
   readonly chunked: { readonly axis: Axis; readonly parts: number } | undefined;
 }
 
-/** Splits the reductions it accepts into two definitions each, the first of which must be stored: those are returned too. */
-export function splitReductions(roots: readonly Tensor[], lanes: Lanes): { tensors: Map<Tensor, Tensor>; stored: ReadonlySet<Tensor> } {
-  const stored = new Set<Tensor>();
-  const tensors = rebuild(roots, (t, body) => {
+/** Splits a reduction that it accepts into two definitions, the first of which must be stored: it is added to `stored`. */
+export function splitting(lanes: Lanes, stored: Set<Tensor>): Change {
+  return (t, body) => {
     if (body.kind !== "reduce" || body.type === "wide") return body;
     const split = accepts(t, body, lanes);
     if (!split) return body;
     const { partials, total } = inTwoSteps(t, body, split);
     for (const p of partials) stored.add(p);
     return total;
-  });
-  return { tensors, stored };
+  };
 }
 
 function accepts(t: Tensor, e: Reduce, lanes: Lanes): Split | undefined {
