@@ -45,7 +45,7 @@ export function introduction(device: Device, { training, settings, samples, data
     ...(frozen === 0 ? [] : [["frozen", `${frozen.toLocaleString("en")} of the parameters`]]),
     ...(settings.precision === "half" ? [["precision", "half: large values in between take two bytes, sums and weights four; the loss is scaled"]] : []),
     ...memoryRows(memory),
-    ...(again.values.length === 0 && again.nested === "none" ? [] : [["computed again", againText(again)]]),
+    ...(again.values.length === 0 && again.nested === "cheap" ? [] : [["computed again", againText(again)]]),
     ["compiled", `${plan.shaders.length} kernels in ${durationText(compiled)}`],
     ["run", `${length.total} steps, ${settings.steps} to an epoch, seed ${settings.seed}`],
     ...(start === undefined ? [] : [["start", `${start.how} from ${start.path}: ${start.tensors.size} tensors${start.how === "upkern" ? `, resized: ${start.resized.length}` : ""}`]]),

@@ -15,7 +15,7 @@ export function bytesAsked(text: string): number {
 export function againText({ values, nested, flops, otherwise }: Again): string {
   const times = values.reduce((n, v) => n + v.times, 0);
   const share = (100 * flops) / otherwise;
-  const inside = { none: "", sums: "widened sums inside their readers", all: "all that is widened inside its readers" }[nested];
+  const inside = { cheap: "", sums: "widened sums inside their readers", all: "all that is widened inside its readers" }[nested];
   const what = [times === 0 ? "" : `${times} values`, inside].filter(Boolean).join(" and ");
   return `${what}, for ${(flops / 1e9).toLocaleString("en", { maximumSignificantDigits: 3 })} Gflop a step, ${share < 10 ? share.toFixed(1) : share.toFixed(0)} % more`;
 }

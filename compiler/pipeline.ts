@@ -113,14 +113,15 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
   const bindingsOf = (t: Tensor): number => Math.ceil(bytesOf(t) / bindingBytes(profile));
   const mustStore = everything ? reachable : new Set(stored.filter((t) => reachable.has(t)));
   const job = current.job();
-  const plain = fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested: "none" });
+  const fusedWith = (nested: Nested): readonly Definition[] => fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested, isCard: lanes.team !== undefined });
+  const plain = fusedWith("cheap");
   const within = (nested: Nested, room: number): { readonly storage: Storage; readonly definitions: readonly Definition[]; readonly again: Again } => {
-    const fused = nested === "none" ? plain : fuse(roots, { mustStore, maxBindings: profile.maxBindings, bindingsOf, nested });
+    const fused = nested === "cheap" ? plain : fusedWith(nested);
     demandWhole(fused);
     for (const f of fused) demandBindings(f, bindingsNeeded([f], bindingsOf), profile);
     const storage = storageOf(job, fused);
     const { kernels: definitions, again } = recompute(inOrder(fused, storage), storage, room);
-    if (nested === "none") return { storage, definitions, again: { ...again, nested } };
+    if (nested === "cheap") return { storage, definitions, again: { ...again, nested } };
     // What nesting takes again counts like what clones do.
     const least = flopsOfAll(plain);
     return { storage, definitions, again: { ...again, nested, flops: again.flops + again.otherwise - least, otherwise: least } };
@@ -183,10 +184,10 @@ const mostTries = 3;
 function cheapest<T extends { readonly again: Again }>(within: (nested: Nested) => T): T {
   const kept: T[] = [];
   let least: Fault | undefined;
-  for (const nested of ["none", "sums", "all"] as const) {
+  for (const nested of ["cheap", "sums", "all"] as const) {
     try {
       const made = within(nested);
-      if (nested === "none" && made.again.values.length === 0) return made;
+      if (nested === "cheap" && made.again.values.length === 0) return made;
       kept.push(made);
     } catch (cause) {
       if (!(cause instanceof Fault)) throw cause;

@@ -144,7 +144,7 @@ const slice = (s: Slice): string => `#${s.buffer}[${s.offset}..<${s.offset + s.b
 function planText({ plan: p, again, kernels }: Compiled): string {
   const lines = [`${p.name}: ${p.bytes} bytes in ${p.buffers.length} buffers, ${p.steps.length} steps, ${p.shaders.length} shaders`, "", "buffers"];
   p.buffers.forEach((b, i) => lines.push(`  #${i}  ${b.bytes} bytes  ${b.kept ? "kept" : "shared"}  ${b.name}`));
-  if (again.values.length > 0 || again.nested !== "none") lines.push("", `computed again: ${againText(again)}`);
+  if (again.values.length > 0 || again.nested !== "cheap") lines.push("", `computed again: ${againText(again)}`);
   for (const { tensor, times, flops } of again.values) lines.push(`  ${tensor.name} [${shapeOf(tensor).join(", ")}]  ${times} x, ${flops} flop  ${tensor.origin.path}`);
   const stored = kernels.flatMap((k) => k.results.map((r) => r.root));
   const halves = stored.filter((t) => t.half);

@@ -25,12 +25,13 @@ export interface Fusing {
   /** Bindings that no kernel that can be helped exceeds, of which a tensor needs `bindingsOf`. */
   readonly maxBindings: number;
   readonly bindingsOf: (t: Tensor) => number;
-  /** What is computed inside its readers, by each of them, since memory is worth more than time: see `Nest`. */
+  /** What is computed inside its readers, by each of them: see `Nest`. */
   readonly nested: Nested;
+  readonly isCard: boolean;
 }
 
 /** Groups all definitions that the roots need. */
-export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, bindingsOf, nested }: Fusing): readonly Definition[] {
+export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, bindingsOf, nested, isCard }: Fusing): readonly Definition[] {
   const order = ordered(roots);
   const results = new Set(roots);
   const stored = new Map<Tensor, string>();
@@ -42,12 +43,12 @@ export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, binding
     else if (compared.has(t)) stored.set(t, "it is compared for equality, which takes the very same bits");
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
   }
-  const nest = nested === "none" ? undefined : new Nest(order, nested === "all");
+  const nest = new Nest(order, nested, isCard);
   decide(order, stored, nest);
   const made = new Map<Tensor, Definition>();
   const open = order.filter((t) => stored.has(t));
   for (let root = open.pop(); root; root = open.pop()) {
-    const kernel = { ...write(root, stored), covered: nest?.coveredBy(root) ?? [] };
+    const kernel = { ...write(root, stored), covered: nest.coveredBy(root) };
     const candidate = isTooWide(kernel, maxBindings, bindingsOf) ? heaviest(root, stored) : undefined;
     if (candidate) {
       // Those who had it written in already may keep it so.
@@ -103,16 +104,16 @@ function heaviest(root: Tensor, stored: ReadonlyMap<Tensor, string>): Tensor | u
 }
 
 /** Goes from the results back to the sources, so that the readers of a definition are settled before it is. */
-function decide(order: readonly Tensor[], stored: Map<Tensor, string>, nest: Nest | undefined): void {
+function decide(order: readonly Tensor[], stored: Map<Tensor, string>, nest: Nest): void {
   // How often each definition would be evaluated if it were written into its readers, and whether some reader forbids it.
   const evaluations = new Map<Tensor, number>();
   const insideReduction = new Set<Tensor>();
   for (const t of [...order].reverse()) {
     if (!t.body) continue;
     const times = evaluations.get(t) ?? 0;
-    const why = stored.has(t) || nest?.takes(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
+    const why = stored.has(t) || nest.takes(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
     if (why !== undefined) stored.set(t, why);
-    nest?.note(t, t.body, stored.has(t));
+    nest.note(t, t.body, stored.has(t));
     const points = stored.has(t) ? bodiesOf(t) : times;
     count(t.body, points, (tensor, n, nested) => {
       evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);

@@ -1,11 +1,17 @@
-// Which values are computed inside the sums of their readers and never stored: those that are wider than what they are made of.
+// Which values are computed inside their readers and never stored: those that are wider than what they are made of.
 
 import type { Axis, Expr } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { partsOf, readsOf, tensorsOf } from "../ir/rewrite.ts";
 
-/** What is computed inside its readers: sums that are wider than what they are made of; and what follows them point by point. */
-export type Nested = "none" | "sums" | "all";
+/**
+ * What is computed inside its readers: sums that are wider than what they are made of, where that is as fast as to store and load them;
+ * all such sums, to save memory; and what follows them point by point.
+ */
+export type Nested = "cheap" | "sums" | "all";
+
+/** Operations that take as long as it takes to move a byte: by llvmpipe's ceilings, and on a card, which may have several times as many. */
+const perByte = { processor: 4, card: 16 };
 
 /** Points of a launch that one invocation takes together at most. */
 const most = 64;
@@ -29,7 +35,8 @@ interface Use {
  * invocation, which holds them in registers.
  */
 export class Nest {
-  readonly #following: boolean;
+  readonly #nested: Nested;
+  readonly #perByte: number;
   readonly #uses = new Map<Tensor, readonly Use[] | undefined>();
   /** Elements of the smallest values that a definition can be made of. */
   readonly #least = new Map<Tensor, number>();
@@ -37,11 +44,12 @@ export class Nest {
   readonly #covered = new Map<Tensor, ReadonlySet<Axis>>();
 
   /**
-   * `order` has all definitions, each after what it reads. With `following` a value that follows a widened sum point by point is
+   * `order` has all definitions, each after what it reads. With "all" a value that follows a widened sum point by point is
    * nested too: then nothing of that width is stored, and every reader does all of it again.
    */
-  constructor(order: readonly Tensor[], following: boolean) {
-    this.#following = following;
+  constructor(order: readonly Tensor[], nested: Nested, isCard: boolean) {
+    this.#nested = nested;
+    this.#perByte = isCard ? perByte.card : perByte.processor;
     for (const t of order) {
       const reads = t.body ? tensorsOf(t.body) : [];
       const needed = reads.reduce((n, r) => n + Math.min(sizeOf(r), this.#least.get(r) ?? sizeOf(r)), 0);
@@ -53,8 +61,10 @@ export class Nest {
   /** Whether a sum of few terms is twice as wide as all that it is made of, or a value follows such a sum point by point. */
   #isWidened(t: Tensor, body: Expr, reads: readonly Tensor[]): boolean {
     const length = lengthOf(body);
-    if (length === 1) return this.#following && reads.some((r) => this.#widened.has(r) && sizeOf(r) === sizeOf(t));
-    return length <= longest && sizeOf(t) >= 1.9 * (this.#least.get(t) ?? Infinity);
+    if (length === 1) return this.#nested === "all" && reads.some((r) => this.#widened.has(r) && sizeOf(r) === sizeOf(t));
+    // One more time each term is a product and a sum, in place of a store and a load.
+    const most = this.#nested === "cheap" ? this.#perByte * (t.half ? 2 : 4) : longest;
+    return length <= most && sizeOf(t) >= 1.9 * (this.#least.get(t) ?? Infinity);
   }
 
   /** The axes of which one invocation of a launch must take all points. */
@@ -91,6 +101,7 @@ export class Nest {
       wanted.set(root, new Set([...(wanted.get(root) ?? this.#covered.get(root) ?? []), ...shared]));
     }
     if ([...wanted.values()].some((axes) => [...axes].reduce((n, a) => n * a.extent, 1) > most)) return false;
+    if (this.#nested === "cheap" && (wanted.size > 2 || [...wanted.values()].some((axes) => axes.size > 0))) return false;
     for (const [root, axes] of wanted) this.#covered.set(root, axes);
     return true;
   }

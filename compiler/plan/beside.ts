@@ -18,7 +18,7 @@ const slack = 0.02;
 /** The part of the work of a program with few registers that it loses at most beside one with many. */
 const crowding = 0.1;
 /** The part by which what lives at once may grow, and least and most bytes of that: where much is stored, starts hardly count. */
-const growth = { share: 0.02, least: 1 << 16, most: 1 << 22 };
+const growth = { share: 0.03, least: 1 << 16, most: 1 << 22 };
 /** Subgroups of fewer invocations that load for each other stay alone: with SwiftShader's four they take a sixth longer in a range. */
 const leastSubgroup = 8;
 /** Kernels in one launch, and invocations. */
