@@ -1,6 +1,6 @@
 // Whole-number expressions as sums of multiples of atoms, the form in which indices are compared and solved.
 
-import { apply, index, int, type Axis, type Expr } from "./expr.ts";
+import { apply, index, int, whole, type Axis, type Expr } from "./expr.ts";
 import { Notes } from "./notes.ts";
 
 /** `constant + Σ coefficient · atom`. An atom is an expression that is not itself such a sum. */
@@ -68,17 +68,19 @@ export function build(a: Affine): Expr {
   let result: Expr | undefined;
   for (const [atom, c] of terms) {
     if (c <= 0) continue;
-    const term = apply("mul", atom, int(c));
-    result = result ? apply("add", result, term) : term;
+    const term = times(atom, c);
+    result = result ? whole("add", result, term) : term;
   }
   const isPositive = result !== undefined;
   if (!result) result = int(a.constant);
-  else if (a.constant > 0) result = apply("add", result, int(a.constant));
-  for (const [atom, c] of terms) if (c < 0) result = apply("sub", result, apply("mul", atom, int(-c)));
+  else if (a.constant > 0) result = whole("add", result, int(a.constant));
+  for (const [atom, c] of terms) if (c < 0) result = apply("sub", result, times(atom, -c));
   if (a.constant < 0 && isPositive) result = apply("sub", result, int(-a.constant));
   if (!cache.get(result)) cache.set(result, { constant: a.constant, terms: new Map(terms) });
   return result;
 }
+
+const times = (atom: Expr, c: number): Expr => (c === 1 ? atom : whole("mul", atom, int(c)));
 
 /** Positive terms first, then by age. */
 function inOrder(terms: ReadonlyMap<Expr, number>): readonly Term[] {

@@ -161,7 +161,15 @@ const without = (all: readonly Axis[], others: readonly Axis[]): readonly Axis[]
 export function number(value: number, type: Type): Expr {
   return made(hashOf("number", stirred(code(type), value * 65537.25), noParts), "number", type, value, type, noParts);
 }
-export const int = (value: number): Expr => number(value, "int");
+
+const smallInts: Expr[] = [];
+
+/** A whole number. */
+export function int(value: number): Expr {
+  // Most are small: they are not looked for.
+  if (!(value > 0 && value < 1024)) return number(value, "int");
+  return smallInts[value] ??= number(value, "int");
+}
 export const real = (value: number): Expr => number(value, "real");
 export const bool = (value: boolean): Expr => number(value ? 1 : 0, "bool");
 
@@ -224,6 +232,12 @@ export function apply(fn: Primitive, ...args: readonly Expr[]): Expr {
 export function applied(fn: Primitive, given: readonly Expr[]): Expr {
   const args = promote(fn, given);
   return fold(fn, args) ?? made(hashOf("apply", code(fn), args), "apply", resultType(fn, args), fn, undefined, args);
+}
+
+/** `apply` to whole numbers of which none folds away. */
+export function whole(fn: "add" | "mul", a: Expr, b: Expr): Expr {
+  const parts = [a, b];
+  return made(hashOf("apply", code(fn), parts), "apply", "int", fn, undefined, parts);
 }
 
 const realOnly = new Set<Primitive>(["div", "exp", "log", "sqrt", "rsqrt", "erf", "sin", "cos", "tanh", "floor", "round", "trunc", "widen", "binade", "half", "pow"]);

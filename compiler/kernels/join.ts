@@ -149,17 +149,17 @@ function pointByPoint(a: Launch, b: Launch, d: Definition, rules: Rules): Launch
   const own = outermost(d.body);
   const renames = new Map(b.axes.map((x, k): [Axis, Axis] => [x, a.axes[k] as Axis]));
   const isAlike = own.length > 0 && loops.length > 0 && alongside(own, loops, renames);
+  const isSmall = terms(a.axes, loops) + terms(a.axes, own) <= small;
+  // Two nests of loops in one launch share nothing but its start.
+  if (own.length > 0 && loops.length > 0 && !isAlike && !isSmall) return undefined;
+  // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
+  if (!meets(b.reads, a.writes) && (own.length === 0 !== (loops.length === 0) || !meets(b.reads, a.reads)) && !isSmall) return undefined;
   const followed = followedBy(a.results, a.axes, [{ ...d, body: renamed(d.body, renames) }]);
   if (!followed) return undefined;
   const results = [...a.results, ...followed.results];
-  const isSmall = terms(a.axes, loops) + terms(a.axes, own) <= small;
   const before = new Set(a.results.flatMap((r) => readsOf(r.body)));
   const common = followed.results.flatMap((r) => readsOf(r.body)).filter((r) => before.has(r));
-  // Two nests of loops in one launch share nothing but its start.
-  if (own.length > 0 && loops.length > 0 && !isAlike && !isSmall) return undefined;
-  if (!followed.of && common.length === 0 && !isSmall) return undefined;
-  // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
-  if (!followed.of && own.length === 0 !== (loops.length === 0) && !isSmall) return undefined;
+  if (!followed.of && (common.length === 0 || own.length === 0 !== (loops.length === 0)) && !isSmall) return undefined;
   // What one invocation must take together grows with every result.
   const covered = [...new Set([...a.covered, ...d.covered.map((x) => renames.get(x) ?? x)])];
   if (covered.length > 0 && pointsOf({ axes: covered }) * results.length > mostCovered) return undefined;
@@ -173,17 +173,18 @@ function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | 
   if (a.covered.length + d.covered.length > 0) return undefined;
   const isPlain = a.results.every((r) => outermost(r.body).length === 0);
   const made = spread(a.axes, a.results, d, isPlain ? many : few);
-  if (!made || made.first.length + made.second.length > mostSpread) return undefined;
-  const { axes, first, second, times, renames } = made;
+  if (!made || a.results.length * made.times + made.places > mostSpread || made.isLeft) return undefined;
+  const { axes, times, renames } = made;
   const work = terms(a.axes, a.results.flatMap((r) => outermost(r.body)));
   const isSmall = work + terms(b.axes, outermost(d.body)) <= small;
   if (pointsOf({ axes }) < (work / pointsOf(a) > inParts ? rules.pointsOfLong : rules.lanes) && !isSmall) return undefined;
-  const own = second.map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
+  const first = made.first();
+  const own = made.second().map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
   const followed = followedBy(first, axes, own.map(({ at, ...r }) => (at ? { ...r, at } : r)));
   if (!followed?.of || own.some((r) => outermost(r.body).length > 0)) return undefined;
   const why = `one invocation takes all that it reads of \`${followed.of.name}\``;
   const joined = a.results.flatMap((_, i) => Array.from({ length: times }, (__, n) => (n === 0 ? a.joined[i - 1] ?? "" : `it is \`${a.results[i]?.root.name ?? ""}\` at another point`)));
-  return fitting(a, b, d, { axes, results: [...first, ...followed.results], covered: [], joined: [...joined.slice(1), ...second.map(() => why)] }, rules);
+  return fitting(a, b, d, { axes, results: [...first, ...followed.results], covered: [], joined: [...joined.slice(1), ...own.map(() => why)] }, rules);
 }
 
 /** Values with the results that they read written in, and one of these; undefined where they read one at other points. */

@@ -63,7 +63,8 @@ interface Reading {
   /** By axis, whether it depends on it, and whether four points along it are read in one go. */
   readonly on: readonly boolean[];
   readonly rows: readonly boolean[];
-  readonly dimensions: readonly { readonly isViewed: boolean; readonly axes: readonly number[]; readonly steps: ReadonlyMap<number, number | undefined> }[];
+  /** By index, the axes that it moves with, and by what step; no number where it moves in another way. */
+  readonly dimensions: readonly { readonly isViewed: boolean; readonly axes: readonly number[]; readonly steps: readonly number[] }[];
 }
 
 /** A sum with numbers in place of axes. */
@@ -102,8 +103,8 @@ export class Prices {
 
   #reading(touch: Touch): Reading {
     const dimensions = touch.dimensions.map((moves, k) => {
-      const steps = new Map([...moves].flatMap(([a, step]): [number, number | undefined][] => this.#of([a]).map((i) => [i, step])));
-      return { isViewed: touch.viewed[k] ?? false, axes: [...steps.keys()], steps };
+      const known = [...moves].filter(([a]) => this.#numbers.has(a));
+      return { isViewed: touch.viewed[k] ?? false, axes: this.#of(known.map(([a]) => a)), steps: known.map(([, step]) => Math.abs(step ?? NaN)) };
     });
     return { on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), dimensions };
   }
@@ -206,11 +207,11 @@ interface Laid extends Pick<Tile, "tile"> {
  */
 function tested(r: Reading, free: readonly boolean[], widths: readonly number[], written: readonly number[], all: readonly Axis[]): number {
   let outside = 1;
-  for (const { isViewed, axes, steps } of r.dimensions) {
+  for (const { isViewed, axes } of r.dimensions) {
     if (!isViewed) continue;
     let [points, taps] = [1, 1];
     for (const i of axes) if (free[i]) points *= widths[i] || 1;
-    for (const i of written) if (steps.has(i)) taps *= (all[i] as Axis).extent;
+    for (const i of written) if (axes.includes(i)) taps *= (all[i] as Axis).extent;
     if (taps > 1) outside *= points > 1 ? points / (points + taps - 1) : 0;
     else if (points > 1) outside = 0;
   }
@@ -227,11 +228,11 @@ function distinct({ on, dimensions }: Reading, spread: readonly number[], widths
   for (const a of spread) {
     if (!on[a] || met.includes(a)) continue;
     let reach = widths[a] as number;
-    for (const { steps } of dimensions) {
-      const step = steps.get(a);
-      if (step === undefined) continue;
-      for (const [b, other] of steps) {
-        if (b === a || !widths[b] || other === undefined || Math.abs(other) !== Math.abs(step) || met.includes(b)) continue;
+    for (const { axes, steps } of dimensions) {
+      const step = steps[axes.indexOf(a)];
+      for (let k = 0; k < axes.length; k++) {
+        const b = axes[k] as number;
+        if (steps[k] !== step || b === a || !widths[b] || met.includes(b)) continue;
         met.push(b);
         reach += (widths[b] as number) - 1;
       }

@@ -1,7 +1,7 @@
 // Lets one invocation take all points of a short axis, so that a value without that axis joins the launch of one with it.
 
 import { int, type Axis, type Expr } from "../ir/expr.ts";
-import { readsOf, substitute } from "../ir/rewrite.ts";
+import { outermost, readsOf, substitute } from "../ir/rewrite.ts";
 import { longAxes, placeOf, pointsOf, type Definition, type Result } from "./kernel.ts";
 import { unroll } from "./unroll.ts";
 
@@ -9,10 +9,13 @@ import { unroll } from "./unroll.ts";
 export interface Spread {
   readonly axes: readonly Axis[];
   /** The launch's results, and how many stand for each of those before. */
-  readonly first: readonly Result[];
+  readonly first: () => readonly Result[];
   readonly times: number;
-  /** The definition, which reads results of the launch; its axes have other names. */
-  readonly second: readonly Result[];
+  /** The definition, which reads results of the launch, at so many places; its axes have other names. */
+  readonly second: () => readonly Result[];
+  readonly places: number;
+  /** Whether sums are left in it. */
+  readonly isLeft: boolean;
   readonly renames: ReadonlyMap<Axis, Axis>;
 }
 
@@ -57,9 +60,9 @@ export function spread(axes: readonly Axis[], results: readonly Result[], d: Def
   if (pointsOf({ axes: [...swept] }) > few || pointsOf({ axes: [...apart] }) > few) return undefined;
   const points = pointsIn([...swept]);
   return {
-    axes: rest, times: points.length, renames: new Map(mine.map((a, k) => [a, rest[k] as Axis])),
-    first: results.flatMap((r) => points.map((by) => at(r, r.at ?? placeOf(r.root, axes), by))),
-    second: pointsIn([...apart]).map((by) => at({ ...d, body: unroll(d.body, summed) }, placeOf(d.root, own), by)),
+    axes: rest, times: points.length, places: pointsOf({ axes: [...apart] }), isLeft: outermost(d.body).some((s) => s.over.some((a) => !summed.has(a))), renames: new Map(mine.map((a, k) => [a, rest[k] as Axis])),
+    first: () => results.flatMap((r) => points.map((by) => at(r, r.at ?? placeOf(r.root, axes), by))),
+    second: () => pointsIn([...apart]).map((by) => at({ ...d, body: unroll(d.body, summed) }, placeOf(d.root, own), by)),
   };
 }
 

@@ -32,6 +32,7 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
   const prices = new Prices(axes, sums, cost);
   const limit = Math.max(1, Math.floor(room / accumulators));
   const plain = tilesOf(group, undefined, limit, lanes);
+  const written = lanes.brief ? [new Set<Axis>()] : unrollings(sums);
   const all: (Tile & { readonly price: number })[] = [];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
@@ -39,7 +40,7 @@ export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
     const fitting = (isOut ? tilesOf(group, vector, limit, lanes) : plain).filter((tile) => !lanes.brief || widthOf(tile) === 1 || group.covered.length > 0)
       .map((tile) => prices.laid(tile, vector, isOut, [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]));
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
-    for (const unrolled of lanes.brief ? [new Set<Axis>()] : unrollings(sums)) {
+    for (const unrolled of written) {
       if (vector && unrolled.has(vector)) continue;
       for (const laid of fitting) {
         prices.of(laid, unrolled)?.forEach((price, k) => all.push({ tile: laid.tile, unrolled, vector, subgroup: laid.ways[k], price: storing + price }));
@@ -124,18 +125,20 @@ function widths(extent: number, mayOverlap: boolean): number[] {
 }
 
 function unrollings(sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {
-  const all: ReadonlySet<Axis>[] = [new Set()];
+  const all = new Map<string, ReadonlySet<Axis>>();
+  const put = (axes: readonly Axis[]): unknown => all.set(axes.map((a) => a.id).join(), new Set(axes));
+  put([]);
   for (const { over } of sums) {
     for (let from = over.length - 1, product = 1; from >= 0; from--) {
       const a = over[from] as Axis;
       product *= a.extent;
       if (a.extent > 8 || product > 27) break;
-      all.push(new Set(over.slice(from)));
+      put(over.slice(from));
     }
     const small = over.find((a) => a.extent <= 8);
-    if (small) all.push(new Set([small]));
+    if (small) put([small]);
   }
-  return all;
+  return [...all.values()];
 }
 
 /** The tensors whose elements a tile wants one by one, but lying side by side. */

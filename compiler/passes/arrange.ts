@@ -2,6 +2,7 @@
 
 import { affine } from "../ir/affine.ts";
 import { read, type Axis, type Expr } from "../ir/expr.ts";
+import { Notes } from "../ir/notes.ts";
 import { define, sizeOf, source, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
 import { mapReads, readsOf } from "../ir/rewrite.ts";
@@ -100,8 +101,8 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
 
 /** Sets of axes that lie alike, each with its loads: in all, and straight ones less the others. */
 class Classes {
-  readonly #parent = new Map<Axis, Axis>();
-  readonly #loads = new Map<Axis, { all: number; net: number }>();
+  readonly #parent = new Notes<Axis>();
+  readonly #loads = new Notes<{ all: number; net: number }>();
 
   #root(a: Axis): Axis {
     let at = a;

@@ -45,6 +45,7 @@ interface Node {
   /** Whether its programs may run in ranges. */
   readonly isPlain: boolean;
   readonly tensors: ReadonlySet<Tensor>;
+  readonly bindings: number;
   readonly sums: Sums;
   /** What sharing costs. */
   readonly price: number;
@@ -62,9 +63,9 @@ interface Sums {
   readonly longest: number;
 }
 
-/** What a launch would be together with one at another place. */
+/** What a launch would be together with one at another place, but for its tensors. */
 interface Partner {
-  readonly both: Node;
+  readonly both: Omit<Node, "tensors">;
   readonly to: number;
   /** By how much all shaders together get longer, where as many launches as can do likewise share that. */
   readonly text: number;
@@ -112,9 +113,12 @@ class Sharing {
   #order: Node[];
   /** By kernel, the place of its launch in the order. */
   readonly #place: Int32Array;
-  /** By place, the first and the last step of each launch in a chain of needs, if no chain is to get longer. */
+  /** The launches that each must be done before. */
+  readonly #after: readonly (readonly number[])[];
+  /** By kernel, the first and the last step of its launch in a chain of needs, if no chain is to get longer. */
   readonly #low: Int32Array;
   readonly #high: Int32Array;
+  readonly #longest: number;
   readonly #transient: readonly { readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
   /** Which of the transient values a tensor is. */
   readonly #transientOf: ReadonlyMap<Tensor, number>;
@@ -142,15 +146,20 @@ class Sharing {
     this.#transientOf = new Map(transient.map(([t], i) => [t, i]));
     this.#order = made.map((_, i) => this.#node(i));
     this.#place = Int32Array.from(made.keys());
+    const after = made.map((): number[] => []);
+    this.#before.forEach((list, i) => list.forEach((b) => after[b]?.push(i)));
+    this.#after = after;
     [this.#low, this.#high] = [new Int32Array(made.length), new Int32Array(made.length)];
-    this.#level();
+    this.#lift(0, made.length);
+    this.#longest = this.#low.reduce((a, b) => Math.max(a, b), 0);
     const peak = Math.max(0, ...this.#living(this.#order, 0));
     this.#peak = peak + Math.min(Math.max(growth.share * peak, growth.least), growth.most);
   }
 
   /** Looks for partners of each launch, from the last to the first; takes the one that adds least to the shaders, and of those the latest, which leaves most room to launches before. */
   launches(): readonly Node[] {
-    for (let at = this.#order.length - 2; at >= 0; at--) {
+    for (let at = this.#order.length - 1; at >= 0; at--) {
+      this.#lower(at, at + 1);
       const partners: Partner[] = [];
       for (let to = at + 1; to < Math.min(this.#order.length, at + 1 + window); to++) {
         const partner = this.#both(at, to);
@@ -187,9 +196,10 @@ class Sharing {
     const { straight, work } = weightOf(loops);
     const key = this.#key([m]);
     this.#count(key, 1);
+    const tensors = new Set([...loops.reads, ...loops.writes]);
     return {
       members: [m], key, isPlain: !loops.adds && !loops.team && !(loops.subgroup && loops.subgroup < leastSubgroup), isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
-      tensors: new Set([...loops.reads, ...loops.writes]), price: 0,
+      tensors, bindings: [...tensors].reduce((n, t) => n + this.#around.bindingsOf(t), 0), price: 0,
       sums: { invocations: loops.invocations, straight, work, passed: loops.invocations * straight, crowded: work * straight, longest: straight },
     };
   }
@@ -203,7 +213,8 @@ class Sharing {
   #both(from: number, to: number): Partner | undefined {
     const [a, b] = [this.#order[from] as Node, this.#order[to] as Node];
     if (!a.isPlain || !b.isPlain || a.isUpdate !== b.isUpdate || a.members.length + b.members.length > most) return undefined;
-    if (Math.max(this.#low[from] as number, this.#low[to] as number) > Math.min(this.#high[from] as number, this.#high[to] as number)) return undefined;
+    const [k, l] = [a.members[0] as number, b.members[0] as number];
+    if (Math.max(this.#low[k] as number, this.#low[l] as number) > Math.min(this.#high[k] as number, this.#high[l] as number)) return undefined;
     const [p, q] = [a.sums, b.sums];
     const sums = {
       invocations: p.invocations + q.invocations, straight: p.straight + q.straight, work: p.work + q.work,
@@ -213,13 +224,12 @@ class Sharing {
     const price = this.#price(sums);
     const { lanes, maxBindings, bindingsOf } = this.#around;
     if (price - a.price - b.price > start * lanes + slack * sums.work) return undefined;
-    const tensors = new Set([...a.tensors, ...b.tensors]);
-    let bindings = 0;
-    for (const t of tensors) bindings += bindingsOf(t);
+    let { bindings } = a;
+    for (const t of b.tensors) if (!a.tensors.has(t)) bindings += bindingsOf(t);
     if (bindings > maxBindings) return undefined;
     const members = [...a.members, ...b.members].sort((x, y) => x - y);
     const key = this.#key(members);
-    return { to, text: this.#lengthening(a, b, key), both: { members, key, isPlain: true, isUpdate: a.isUpdate, tensors, sums, price } };
+    return { to, text: this.#lengthening(a, b, key), both: { members, key, isPlain: true, isUpdate: a.isUpdate, bindings, sums, price } };
   }
 
   #key(members: readonly number[]): string {
@@ -239,9 +249,10 @@ class Sharing {
   }
 
   /** Puts two launches together, as late as the first may run or as early as the second. */
-  #merge(from: number, to: number, both: Node): boolean {
+  #merge(from: number, to: number, sum: Partner["both"]): boolean {
     const between = this.#order.slice(from + 1, to);
     const [one, other] = [this.#order[from] as Node, this.#order[to] as Node];
+    const both = { ...sum, tensors: new Set([...one.tensors, ...other.tensors]) };
     const after: Node[] = [];
     const late = new Set(one.members);
     const waits = (x: Node): boolean => x.members.some((m) => this.#before[m]?.some((b) => late.has(b)));
@@ -269,29 +280,28 @@ class Sharing {
     this.#count(other.key, -1);
     this.#count(both.key, 1);
     this.#order.splice(from, to - from + 1, ...best.nodes);
-    this.#order.forEach((n, i) => n.members.forEach((m) => (this.#place[m] = i)));
-    this.#level();
+    for (let i = from; i < this.#order.length; i++) for (const m of (this.#order[i] as Node).members) this.#place[m] = i;
+    // Further on nobody looks for partners any more; what comes before is looked at when its turn comes.
+    this.#lift(from, from + window + 1);
+    this.#lower(from, from + best.nodes.length);
     return true;
   }
 
-  #level(): void {
-    const [low, high, place] = [this.#low, this.#high, this.#place];
-    let longest = 0;
-    this.#order.forEach(({ members }, i) => {
-      let own = 0;
-      for (const m of members) for (const b of this.#before[m] as readonly number[]) own = Math.max(own, 1 + (low[place[b] as number] as number));
-      low[i] = own;
-      longest = Math.max(longest, own);
-    });
-    high.fill(longest);
-    for (let i = this.#order.length - 1; i >= 0; i--) {
-      const own = (high[i] as number) - 1;
-      for (const m of (this.#order[i] as Node).members) {
-        for (const b of this.#before[m] as readonly number[]) {
-          const at = place[b] as number;
-          if ((high[at] as number) > own) high[at] = own;
-        }
-      }
+  /** Reckons the first steps of the launches of a stretch anew. */
+  #lift(from: number, end: number): void {
+    for (const { members } of this.#order.slice(from, end)) {
+      let first = 0;
+      for (const m of members) for (const b of this.#before[m] as readonly number[]) first = Math.max(first, 1 + (this.#low[b] as number));
+      for (const m of members) this.#low[m] = first;
+    }
+  }
+
+  /** Reckons the last steps of the launches of a stretch anew. */
+  #lower(from: number, end: number): void {
+    for (const { members } of this.#order.slice(from, end).reverse()) {
+      let last = this.#longest;
+      for (const m of members) for (const a of this.#after[m] as readonly number[]) last = Math.min(last, (this.#high[a] as number) - 1);
+      for (const m of members) this.#high[m] = last;
     }
   }
 
