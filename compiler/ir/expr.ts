@@ -143,17 +143,21 @@ function hashOf(kind: Expr["kind"], head: number, parts: readonly Expr[]): numbe
 /** The axes that some of the parts depend on, in the order in which they come. */
 function union(parts: readonly Expr[]): readonly Axis[] {
   let all = none;
+  let more: Axis[] | undefined;
   for (let i = 0; i < parts.length; i++) {
     const { free } = parts[i] as Expr;
     if (all.length === 0) all = free;
-    else if (free !== all && !areIn(free, all)) all = all.concat(without(free, all));
+    else if (free !== all) {
+      for (let k = 0; k < free.length; k++) {
+        const a = free[k] as Axis;
+        if ((more ?? all).includes(a)) continue;
+        more ??= all.slice();
+        more.push(a);
+      }
+    }
   }
-  return all;
-}
-
-function areIn(some: readonly Axis[], all: readonly Axis[]): boolean {
-  for (let i = 0; i < some.length; i++) if (!all.includes(some[i] as Axis)) return false;
-  return true;
+  // Without the room that growing left.
+  return more ? more.slice() : all;
 }
 
 const without = (all: readonly Axis[], others: readonly Axis[]): readonly Axis[] => all.filter((a) => !others.includes(a));

@@ -3,7 +3,7 @@
 import { conjuncts, evaluate, type Axis, type Expr, type Reduce } from "./expr.ts";
 import type { Tensor } from "./graph.ts";
 import { landings } from "./landing.ts";
-import { partsOf, walk } from "./rewrite.ts";
+import { walk } from "./rewrite.ts";
 
 /** Points of a test's axes that are looked at to count those that pass; of larger tests all points count. */
 const most = 1 << 16;
@@ -73,6 +73,11 @@ function valueAt(e: Expr, at: ReadonlyMap<Axis, number>): number | undefined {
   if (e.kind === "number") return e.value;
   if (e.kind === "axis") return at.get(e.axis);
   if (e.kind !== "apply") return undefined;
-  const args = partsOf(e).map((p) => valueAt(p, at));
-  return args.every((v) => v !== undefined) ? evaluate(e.fn, args) : undefined;
+  const args: number[] = [];
+  for (const p of e.parts) {
+    const value = valueAt(p, at);
+    if (value === undefined) return undefined;
+    args.push(value);
+  }
+  return evaluate(e.fn, args);
 }

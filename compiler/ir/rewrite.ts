@@ -39,6 +39,8 @@ export const partsOf = (e: Expr): readonly Expr[] => e.parts;
  * read at an index of the same reduction would capture it. `keepBound` leaves them, for replacements that bring no bound axis.
  */
 export function substitute(e: Expr, by: ReadonlyMap<Axis, Expr>, keepBound = false): Expr {
+  if (!touches(e, by)) return e;
+  if (e.kind === "axis") return by.get(e.axis) as Expr;
   const memo = new Map<Expr, Expr>();
   const go = (x: Expr): Expr => {
     if (!touches(x, by)) return x;
@@ -66,6 +68,7 @@ function touches(e: Expr, by: ReadonlyMap<Axis, Expr>): boolean {
 
 /** Replaces every read, also inside reductions, by what `change` makes of it (its indices already changed). */
 export function mapReads(e: Expr, change: (r: Read) => Expr): Expr {
+  if (!e.reads) return e;
   const memo = new Map<Expr, Expr>();
   const go = (x: Expr): Expr => {
     if (!x.reads) return x;

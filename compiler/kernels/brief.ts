@@ -23,6 +23,8 @@ export class Brief {
   readonly #most: number;
   readonly #long: Twins;
   readonly #short: Twins;
+  /** Elements that a program loads and stores. */
+  readonly #lengths = new Map<Loops, number>();
 
   constructor(lanes: Lanes, choose?: Choose, limit = most) {
     this.#lanes = lanes;
@@ -50,6 +52,12 @@ export class Brief {
   isKept(programs: readonly Loops[]): boolean {
     if (this.#most === Infinity) return true;
     const texts = new Set(programs.map((p) => p.like ?? p));
-    return [...texts].reduce((n, p) => accessesOf(p).reduce((m, a) => m + a.elements, n), 0) <= this.#most;
+    return [...texts].reduce((n, p) => n + this.#lengthOf(p), 0) <= this.#most;
+  }
+
+  #lengthOf(program: Loops): number {
+    const known = this.#lengths.get(program) ?? accessesOf(program).reduce((n, a) => n + a.elements, 0);
+    this.#lengths.set(program, known);
+    return known;
   }
 }

@@ -63,6 +63,8 @@ interface Reading {
   /** By axis, whether it depends on it, and whether four points along it are read in one go. */
   readonly on: readonly boolean[];
   readonly rows: readonly boolean[];
+  /** Whether two axes move one index by the same step. */
+  readonly overlaps: boolean;
   /** By index, the axes that it moves with, and by what step; no number where it moves in another way. */
   readonly dimensions: readonly { readonly isViewed: boolean; readonly axes: readonly number[]; readonly steps: readonly number[] }[];
 }
@@ -106,7 +108,8 @@ export class Prices {
       const known = [...moves].filter(([a]) => this.#numbers.has(a));
       return { isViewed: touch.viewed[k] ?? false, axes: this.#of(known.map(([a]) => a)), steps: known.map(([, step]) => Math.abs(step ?? NaN)) };
     });
-    return { on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), dimensions };
+    const overlaps = dimensions.some(({ steps }) => steps.some((s, i) => steps.indexOf(s) < i && s > 0));
+    return { on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), overlaps, dimensions };
   }
 
   /** A tile, with four points along `vector`, an axis of the kernel where `isOut`, and the ways in which a subgroup may lie. */
@@ -137,7 +140,7 @@ export class Prices {
 
   #costs({ sum, loops, free, reads, where }: Term, { widths, order, fours, ways, along }: Laid, unrolled: ReadonlySet<Axis>): readonly number[] | undefined {
     const cost = this.#cost;
-    const written = unrolled.size === 0 ? loops.slice(0, 0) : loops.filter((i) => unrolled.has(this.#axes[i] as Axis));
+    const written = loops.filter((i) => unrolled.has(this.#axes[i] as Axis));
     // Points of the tile that differ only along other axes share them.
     let [own, turns, copies] = [1, 1, 1];
     for (const i of order) if (free[i]) own *= widths[i] as number;
@@ -222,8 +225,12 @@ function tested(r: Reading, free: readonly boolean[], widths: readonly number[],
  * How many different elements a read touches over the points of a tile and the turns written out, `spread` so many wide. Axes that
  * move one index by the same step overlap (`t + k`); all others multiply.
  */
-function distinct({ on, dimensions }: Reading, spread: readonly number[], widths: readonly number[]): number {
+function distinct({ on, overlaps, dimensions }: Reading, spread: readonly number[], widths: readonly number[]): number {
   let count = 1;
+  if (!overlaps) {
+    for (const a of spread) if (on[a]) count *= widths[a] as number;
+    return count;
+  }
   const met: number[] = [];
   for (const a of spread) {
     if (!on[a] || met.includes(a)) continue;

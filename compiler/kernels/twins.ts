@@ -50,8 +50,7 @@ function wished(choose: Choose, key: string, offered: readonly string[]): number
 }
 
 function between<T>(from: readonly T[], to: readonly T[]): (x: T) => T {
-  const by = new Map(from.map((x, i) => [x, to[i] as T]));
-  return (x) => by.get(x) as T;
+  return (x) => to[from.indexOf(x)] as T;
 }
 
 /** A schedule in a text that is the same for launches of one signature. */

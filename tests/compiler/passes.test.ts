@@ -1,16 +1,18 @@
 // What the passes between differentiation and kernels make of small definitions.
 
 import { describe, expect, it } from "vitest";
-import { apply, index, int, makeAxis, read, real, reduce, reduceIdentity, type Axis } from "../../compiler/ir/expr.ts";
+import { apply, index, int, makeAxis, read, real, reduce, reduceIdentity, type Axis, type Expr } from "../../compiler/ir/expr.ts";
 import { define, shapeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
+import { ordered, rebuild } from "../../compiler/ir/order.ts";
 import { arrange } from "../../compiler/passes/arrange.ts";
-import { factor } from "../../compiler/passes/factor.ts";
-import { separate } from "../../compiler/passes/separate.ts";
-import { share } from "../../compiler/passes/share.ts";
+import { factor, factoring } from "../../compiler/passes/factor.ts";
+import { separate, separated } from "../../compiler/passes/separate.ts";
+import { share, sharing } from "../../compiler/passes/share.ts";
 import { simplifyExpression } from "../../compiler/passes/simplify.ts";
-import { solve } from "../../compiler/passes/solve.ts";
+import { solve, solving } from "../../compiler/passes/solve.ts";
 import { noise } from "./noise.ts";
+import { withGradients, valuesOf } from "./subjects.ts";
 
 const origin = { span: undefined, path: "test" };
 const axes = (...extents: readonly number[]): readonly Axis[] => extents.map((n, i) => makeAxis(`a${i}`, n));
@@ -58,6 +60,33 @@ describe("arrange", () => {
       there[(a * q + b) * r + c] = given[((at[0] as number) * 8 + (at[1] as number)) * 3 + (at[2] as number)] as number;
     }
     expect(run(tensors.get(z) as Tensor, moved, there)).toEqual(run(z, w, given));
+  });
+});
+
+describe("several changes at once", () => {
+  it("give what they give one after the other, also of what they define on the way", () => {
+    const x = source("x", [4, 6], origin);
+    const mean = (of: (a: Axis, b: Axis) => Expr): Expr => {
+      const [a, b] = axes(4, 6) as [Axis, Axis];
+      return apply("mul", reduce("sum", [a, b], [], of(a, b)), real(1 / 24));
+    };
+    const centre = mean((a, b) => read(x, [index(a), index(b)]));
+    const off = (a: Axis, b: Axis): Expr => apply("sub", read(x, [index(a), index(b)]), centre);
+    const [i, j] = axes(4, 6) as [Axis, Axis];
+    const y = define("y", [i, j], apply("div", off(i, j), apply("sqrt", mean((a, b) => apply("mul", off(a, b), off(a, b))))), origin);
+    const subject = withGradients("norm", [x], [{ name: "y", tensor: y }]);
+    const roots = subject.outputs.map((o) => o.tensor);
+    const inTurn = [separate, solve, factor, share].reduce((now: readonly Tensor[], pass) => {
+      const made = pass(now);
+      return now.map((t) => made.get(t) as Tensor);
+    }, roots);
+    const made = rebuild(roots, separated, solving(), factoring(), sharing());
+    const atOnce = roots.map((t) => made.get(t) as Tensor);
+    expect(ordered(atOnce).length).toBe(ordered(inTurn).length);
+    expect(ordered(atOnce).length).toBeGreaterThan(ordered(roots).length);
+    const numbers = (t: Tensor): readonly number[] => [...interpret(t, { values: new Map(valuesOf(subject)) })];
+    const want = inTurn.map(numbers);
+    atOnce.map(numbers).forEach((all, k) => all.forEach((v, n) => expect(v).toBeCloseTo(want[k]?.[n] ?? NaN, 12)));
   });
 });
 
