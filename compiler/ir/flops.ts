@@ -10,7 +10,7 @@ const most = 1 << 16;
 
 /** Scalar operations on reals that computing every point of `root` takes. Where terms look for their points, nothing runs over these. */
 export function flopsOf(root: Tensor, body: Expr, covered: readonly Axis[] = []): number {
-  const landed = root.type === "wide" && body.kind === "reduce" ? landings(body.where, body.over).at : new Map<Axis, Expr>();
+  const landed = root.type === "wide" && body.kind === "reduce" ? landings(body.where, body.over, true).at : new Map<Axis, Expr>();
   return flopsAt(root.axes, root.axes.filter((a) => !landed.has(a)), [body], covered);
 }
 

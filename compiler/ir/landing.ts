@@ -10,13 +10,16 @@ export interface Landing {
   readonly at: Expr;
 }
 
-/** Reads an equation in the `where` of a sum over `over` as a landing of its terms along an axis of the result, where it is one. */
-export function landing(equation: Expr, over: ReadonlySet<Axis>): Landing | undefined {
+/**
+ * Reads an equation in the `where` of a sum over `over` as a landing of its terms along an axis of the result, where it is one. A sum that
+ * is `decided` to be taken from its terms may have lost the axis along which data differed, if that had one point, and the data, if they are written in.
+ */
+export function landing(equation: Expr, over: ReadonlySet<Axis>, decided = false): Landing | undefined {
   if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int") return undefined;
   const [l, r] = equation.args as [Expr, Expr];
   const sum = combine(affine(l), affine(r), -1);
   const atoms = [...sum.terms.keys()];
-  const differs = atoms.some((atom) => readsOf(atom).length > 0 && atom.free.some((a) => over.has(a)));
+  const differs = decided || atoms.some((atom) => readsOf(atom).length > 0 && atom.free.some((a) => over.has(a)));
   const outside = atoms.filter((atom) => atom.kind === "axis" && !over.has(atom.axis));
   const [only] = outside;
   if (!differs || only?.kind !== "axis" || outside.length > 1 || Math.abs(sum.terms.get(only) ?? 0) !== 1) return undefined;
@@ -26,12 +29,12 @@ export function landing(equation: Expr, over: ReadonlySet<Axis>): Landing | unde
 }
 
 /** Where the terms of a sum land, axis by axis, and the tests that are left; nothing lands for most sums. */
-export function landings(where: readonly Expr[], over: readonly Axis[]): { readonly at: ReadonlyMap<Axis, Expr>; readonly rest: readonly Expr[] } {
+export function landings(where: readonly Expr[], over: readonly Axis[], decided = false): { readonly at: ReadonlyMap<Axis, Expr>; readonly rest: readonly Expr[] } {
   const bound = new Set(over);
   const at = new Map<Axis, Expr>();
   const rest: Expr[] = [];
   for (const test of where) {
-    const found = landing(test, bound);
+    const found = landing(test, bound, decided);
     // Where terms land along one axis may not depend on where they land along another.
     const isFree = found && !at.has(found.axis) && [...at].every(([axis, e]) => !e.free.includes(found.axis) && !found.at.free.includes(axis));
     if (isFree) at.set(found.axis, found.at);

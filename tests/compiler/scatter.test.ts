@@ -1,7 +1,8 @@
 // Sums whose terms land where data say, on the device: against f64 sums, the same in every run, and honest about what is no number.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { apply, index, int, makeAxis, read, reduce } from "../../compiler/ir/expr.ts";
+import { drawValue } from "../../compiler/ir/draw.ts";
+import { apply, draw, index, int, makeAxis, read, real, reduce } from "../../compiler/ir/expr.ts";
 import { define, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { compileDefinitions } from "../../compiler/pipeline.ts";
@@ -135,6 +136,24 @@ describe("terms that land where data say", () => {
     const values = new Map([[at, noise(samples * count, 5).map((r) => (r * 0.6 + 0.5) * points)], [v, noise(samples * count, 3)]]);
     const got = execute(made, new Map([...values].map(([t, x]) => [t.name, x]))).get("y");
     interpret(y, { values }).forEach((want, k) => expect(got?.[k]).toBeCloseTo(want, 12));
+  });
+
+  it("add up where data are drawn for one sample", () => {
+    const count = 7;
+    const ways = [0, 1, 2, 3].map((site) => {
+      const v = source("v", [1, count], origin);
+      const [j, n, i, own] = [makeAxis("j", count), makeAxis("n", 1), makeAxis("i", count), makeAxis("n", 1)];
+      const flag = define("flag", [own], draw(site, index(own)), origin);
+      const place = apply("select", apply("lt", read(flag, [index(n)]), real(0.5)), apply("sub", int(count - 1), index(i)), index(i));
+      const y = define("y", [j], reduce("sum", [n, i], [apply("eq", place, index(j))], read(v, [index(n), index(i)])), origin);
+      const values = noise(count, 3);
+      const made = compileDefinitions("landed", [v], [{ name: "y", tensor: y }], leastProfile);
+      const got = execute(made, new Map([["v", values]])).get("y") ?? [];
+      const turned = drawValue(0, 0, site, 0) < 0.5;
+      values.forEach((_, k) => expect(got[k]).toBeCloseTo(values[turned ? count - 1 - k : k] as number, 12));
+      return turned;
+    });
+    expect(new Set(ways).size).toBe(2);
   });
 
   it("are no number where a term is none", async () => {

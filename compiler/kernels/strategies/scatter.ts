@@ -41,7 +41,7 @@ export function scatterSums(roots: readonly Tensor[], limit: number): Map<Tensor
 
 /** A sum as seen from its terms: the axes they run over, the tests they must pass, what they are; `at` is where they land. */
 function terms(t: Tensor, body: Reduce): { readonly parallel: readonly Axis[] | undefined; readonly tests: readonly Expr[]; readonly value: Expr; readonly at: readonly Expr[] } {
-  const { at, rest } = landings(body.where, body.over);
+  const { at, rest } = landings(body.where, body.over, body.type === "wide");
   const landed = t.axes.filter((a) => at.has(a));
   if (landed.length === 0) return { parallel: undefined, tests: [], value: body.body, at: [] };
   const inside = landed.map((a) => within(at.get(a) as Expr, a.extent));
@@ -56,7 +56,7 @@ function terms(t: Tensor, body: Reduce): { readonly parallel: readonly Axis[] | 
 /** How often a definition's body is evaluated outside its reductions: once a point, but once in all where terms look for their points. */
 export function bodiesOf(t: Tensor): number {
   if (t.type !== "wide" || t.body?.kind !== "reduce") return sizeOf(t);
-  const { at } = landings(t.body.where, t.body.over);
+  const { at } = landings(t.body.where, t.body.over, true);
   return t.axes.reduce((n, a) => (at.has(a) ? n : n * a.extent), 1);
 }
 
