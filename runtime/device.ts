@@ -6,7 +6,7 @@ import type { Matrices, Profile, Provenance } from "../compiler/plan/plan.ts";
 import { adapterChoices, findAdapter, type AdapterChoice, type AdapterKind, type Attempt, type FoundAdapter } from "./adapters/find.ts";
 import { dozing } from "./dozing.ts";
 import { bytesText, deviceError, deviceLost, noAdapter, outOfMemory, unknownAdapter } from "./faults.ts";
-import { matrixFeature, unitsOf } from "./matrices.ts";
+import { matrixFeature, provenUnits, unitsOf } from "./matrices.ts";
 import { Pipelines } from "./pipelines.ts";
 import { subgroupSize } from "./subgroups.ts";
 import { choosing, readFindings, tunedPath, type Findings } from "./tuned.ts";
@@ -66,7 +66,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   // On a card what all of a subgroup load at one place is loaded once anyway.
   const isWanted = found.kind !== "gpu" || units.length > 0;
   const subgroup = isWanted ? await subgroupSize(gpu, found.adapter.info) : undefined;
-  const matrices = subgroup === undefined || units.length === 0 ? undefined : { subgroup, units };
+  const proven = subgroup === undefined ? [] : await provenUnits(gpu, units, subgroup);
+  const matrices = subgroup === undefined || proven.length === 0 ? undefined : { subgroup, units: proven };
   return new Device(found, gpu, attempts, { subgroup: found.kind === "gpu" ? undefined : subgroup, matrices }, options.untuned ? new Map() : readFindings(tunedPath(found.name)));
 }
 

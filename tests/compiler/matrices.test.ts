@@ -7,7 +7,7 @@ import { compileDefinitions } from "../../compiler/pipeline.ts";
 import type { MatrixUnit, Profile } from "../../compiler/plan/plan.ts";
 import { leastProfile } from "../../compiler/plan/profile.ts";
 import { openDevice, type Device } from "../../runtime/device.ts";
-import { matrixFeature, unitsOf } from "../../runtime/matrices.ts";
+import { matrixFeature, provenUnits, unitsOf } from "../../runtime/matrices.ts";
 import { Session } from "../../runtime/session.ts";
 import { allCases } from "./cases.ts";
 import { awkward, compareLoops, contracted, even, executed, expected, odd, ofCase, ofText } from "./contractions.ts";
@@ -124,6 +124,11 @@ describe("the texts of matrix units", () => {
       }
     }
   });
+
+  it("are not believed where they multiply nothing", async () => {
+    // What is judged here is never run.
+    expect(await provenUnits(judge, [unit("f16", 8, 8, 8), unit("f32", 8, 8, 8)], 128)).toEqual([]);
+  });
 });
 
 describe("an adapter's matrix units", () => {
@@ -146,7 +151,7 @@ describe("matrix units on the device", () => {
   beforeAll(async () => {
     device = await openDevice();
     lacks = device.profile.matrices === undefined;
-    if (lacks) console.warn(`skipped: ${device.name} lists no matrix units`);
+    if (lacks) console.warn(`skipped: ${device.name} has no matrix units that multiply as they should`);
   });
   afterAll(() => device?.close());
 
