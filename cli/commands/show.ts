@@ -73,7 +73,7 @@ function trainingOf(target: Target, { set, input, memory }: Asked): Compiled {
   const [run] = runsOf(target);
   if (runsOf(target).length === 0) throw new UsageError(`no \`train\` run of ${target.loaded.path} is about \`${target.name}\``, "the loss and the optimiser of a training step come from a run");
   const size = input && { batch: input[0] as number, channels: input[1] as number, patch: input.slice(2) };
-  const { training, settings } = trainingRun(target.loaded, run, { set, channels: 1, ...size });
+  const { training, settings } = trainingRun(target.loaded, run, { set, ...size });
   return compileTraining(training, leastProfile, memory === undefined ? settings.memory : bytesAsked(memory));
 }
 

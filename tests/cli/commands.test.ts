@@ -113,3 +113,33 @@ describe("explain", () => {
     expect(await netc("explain", "N010l")).toMatchObject({ code: 1, err: expect.stringContaining("did you mean `N010") });
   });
 });
+
+describe("show", () => {
+  const text = `
+network One(image: [N, C, *S], classes: int) where C % 2 == 0 {
+  out logits = image |> Conv(classes)
+}
+data Two {
+  channels = 2
+}
+train run for One(classes = 3) {
+  data = Two
+  patch = [4, 5, 6]
+  batch = 1
+  loss = cross_entropy(logits, label)
+  optimizer = sgd(lr = 0.1)
+}
+`;
+
+  it.each([["ast", "network"], ["graph", "image["], ["grad", "d_weight"], ["solved", "sum["], ["kernels", "map"], ["loops", "invocations"], ["wgsl", "@compute"], ["plan", "buffers"]])(
+    "prints a training step: %s", async (stage, word) => {
+      const { code, out } = await netc("show", `${file("a.net", text)}#run`, "--training", "--stage", stage);
+      expect([code, out]).toEqual([0, expect.stringContaining(word)]);
+    });
+
+  it("takes channels from the run's data, or from the command line", async () => {
+    const run = `${file("a.net", text)}#run`;
+    expect(await netc("show", run, "--training", "--stage", "plan")).toMatchObject({ code: 0, out: expect.stringContaining("image") });
+    expect(await netc("show", run, "--training", "--input", "1,3,4,5,6")).toMatchObject({ code: 1, err: expect.stringContaining("C % 2 == 0") });
+  });
+});
