@@ -3,7 +3,7 @@
 import { apply, index, real, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
-import { rebuild, type Change } from "../ir/order.ts";
+import type { Change } from "../ir/order.ts";
 import { readsOf, substitute, walk } from "../ir/rewrite.ts";
 import { separated } from "./separate.ts";
 
@@ -11,9 +11,6 @@ import { separated } from "./separate.ts";
  * `Σ a · f(i)` becomes `a · Σ f(i)`; a factor that is a small definition without a sum is opened where that sets something free.
  * What is left of such a sum gets a tensor of its own. What follows from `scale`, by which a loss is multiplied, stays inside: sums are stored, and without it they may be too small for that.
  */
-export const factor = (roots: readonly Tensor[], scale?: Tensor): Map<Tensor, Tensor> => rebuild(roots, factoring(scale));
-
-/** `factor` as a change of each definition. */
 export function factoring(scale?: Tensor): Change {
   const known = new Map<Tensor, boolean>();
   const follows = (t: Tensor): boolean => {

@@ -5,7 +5,7 @@ import type { Tensor } from "../ir/graph.ts";
 import { define } from "../ir/graph.ts";
 import { stirred } from "../ir/interning.ts";
 import { Notes } from "../ir/notes.ts";
-import { rebuild, type Change } from "../ir/order.ts";
+import type { Change } from "../ir/order.ts";
 import { partsOf } from "../ir/rewrite.ts";
 
 interface Kept {
@@ -13,10 +13,7 @@ interface Kept {
   readonly body: Expr;
 }
 
-/** Merges equal definitions among all that the roots need. */
-export const share = (roots: readonly Tensor[]): Map<Tensor, Tensor> => rebuild(roots, sharing());
-
-/** `share` as a change of each definition. */
+/** Merges equal definitions among all that are rebuilt. */
 export function sharing(): Change {
   const kept = new Map<number, Kept[]>();
   const texts = new Map<Kept, string>();

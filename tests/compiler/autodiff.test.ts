@@ -3,12 +3,13 @@
 import { describe, expect, it } from "vitest";
 import { apply, index, makeAxis, read, reduce, type Expr } from "../../compiler/ir/expr.ts";
 import { define, shapeOf, sizeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
+import { rebuild } from "../../compiler/ir/order.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { printTensor } from "../../compiler/ir/print.ts";
 import { walk } from "../../compiler/ir/rewrite.ts";
 import { differentiate } from "../../compiler/passes/differentiate.ts";
 import { separate } from "../../compiler/passes/separate.ts";
-import { share } from "../../compiler/passes/share.ts";
+import { sharing } from "../../compiler/passes/share.ts";
 import { solve } from "../../compiler/passes/solve.ts";
 import { allCases, corners, reshape } from "./cases.ts";
 import { noise } from "./noise.ts";
@@ -32,7 +33,7 @@ describe("differentiate", () => {
       const gradients = differentiate(separated, c.inputs);
       const raw = c.inputs.map((t) => gradients.get(t) as Tensor);
       let roots: readonly Tensor[] = [separated, ...raw];
-      for (const pass of [solve, separate, share]) {
+      for (const pass of [solve, separate, (all: readonly Tensor[]) => rebuild(all, sharing())]) {
         const made = pass(roots);
         roots = roots.map((r) => made.get(r) as Tensor);
       }

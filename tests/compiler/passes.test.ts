@@ -6,9 +6,9 @@ import { define, shapeOf, source, type Tensor } from "../../compiler/ir/graph.ts
 import { interpret } from "../../compiler/ir/interpret.ts";
 import { ordered, rebuild } from "../../compiler/ir/order.ts";
 import { arrange } from "../../compiler/passes/arrange.ts";
-import { factor, factoring } from "../../compiler/passes/factor.ts";
+import { factoring } from "../../compiler/passes/factor.ts";
 import { separate, separated } from "../../compiler/passes/separate.ts";
-import { share, sharing } from "../../compiler/passes/share.ts";
+import { sharing } from "../../compiler/passes/share.ts";
 import { simplifyExpression } from "../../compiler/passes/simplify.ts";
 import { solve, solving } from "../../compiler/passes/solve.ts";
 import { noise } from "./noise.ts";
@@ -76,8 +76,8 @@ describe("several changes at once", () => {
     const y = define("y", [i, j], apply("div", off(i, j), apply("sqrt", mean((a, b) => apply("mul", off(a, b), off(a, b))))), origin);
     const subject = withGradients("norm", [x], [{ name: "y", tensor: y }]);
     const roots = subject.outputs.map((o) => o.tensor);
-    const inTurn = [separate, solve, factor, share].reduce((now: readonly Tensor[], pass) => {
-      const made = pass(now);
+    const inTurn = [separated, solving(), factoring(), sharing()].reduce((now: readonly Tensor[], change) => {
+      const made = rebuild(now, change);
       return now.map((t) => made.get(t) as Tensor);
     }, roots);
     const made = rebuild(roots, separated, solving(), factoring(), sharing());
@@ -127,9 +127,9 @@ describe("factor", () => {
       return define(name, [c], reduce("sum", [s], [], apply("mul", real(3), read(t, [index(c), index(s)]))), origin);
     };
     const roots = [sum(x, "plain"), sum(scaled, "opened")];
-    const made = factor(roots);
+    const made = rebuild(roots, factoring());
     const apart = separate(roots.map((t) => made.get(t) as Tensor));
-    const one = share(roots.map((t) => apart.get(made.get(t) as Tensor) as Tensor));
+    const one = rebuild(roots.map((t) => apart.get(made.get(t) as Tensor) as Tensor), sharing());
     const results = roots.map((t) => one.get(apart.get(made.get(t) as Tensor) as Tensor) as Tensor);
     const sums = new Set<Tensor>();
     const look = (t: Tensor): void => {
