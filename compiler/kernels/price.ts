@@ -63,10 +63,13 @@ interface Reading {
   /** By axis, whether it depends on it, and whether four points along it are read in one go. */
   readonly on: readonly boolean[];
   readonly rows: readonly boolean[];
-  /** Whether two axes move one index by the same step. */
-  readonly overlaps: boolean;
-  /** By index, the axes that it moves with, and by what step; no number where it moves in another way. */
-  readonly dimensions: readonly { readonly isViewed: boolean; readonly axes: readonly number[]; readonly steps: readonly number[] }[];
+  /** By axis, the others that move one index by the same step; undefined where there are none at all. */
+  readonly beside: readonly (readonly number[])[] | undefined;
+  /** The axes of each index that may lie outside. */
+  readonly views: readonly (readonly number[])[];
+  /** The kernel's axes that it depends on, and that such an index does, as bits. */
+  readonly bits: number;
+  readonly viewed: number;
 }
 
 /** A sum with numbers in place of axes. */
@@ -81,140 +84,190 @@ interface Term {
   readonly where: readonly (readonly number[])[];
 }
 
-/** What the sums of a launch cost, tile by tile: many are compared, so all that is the same for all of them is looked up once. */
+/** A tile with numbers in place of the kernel's axes. */
+export interface Shape {
+  /** Its axes in their order. */
+  readonly order: readonly number[];
+  /** By axis, how many points of it; 0 where it has no tile. */
+  readonly widths: readonly number[];
+  /** Points that it has alone. */
+  readonly points: number;
+  /** How a subgroup may lie: the axes that it lies along as bits. The first way is to have none. */
+  readonly ways: readonly number[];
+}
+
+/** What the sums of a launch touch, with numbers in place of axes: many tiles are compared, so all that is the same for them is looked up once. */
 export class Prices {
   readonly #cost: Costs;
+  readonly #mates: number;
+  /** Those of the kernel first, which are no more than a number has bits, since each has two points at least. */
   readonly #axes: readonly Axis[];
-  readonly #numbers: ReadonlyMap<Axis, number>;
+  readonly #kernel: number;
   readonly #terms: readonly Term[];
 
-  /** For sums of a launch over `axes`. */
-  constructor(axes: readonly Axis[], sums: readonly Sum[], cost: Costs) {
+  /** For sums of a launch over `axes`, and subgroups of `mates`. */
+  constructor(axes: readonly Axis[], sums: readonly Sum[], cost: Costs, mates: number) {
     this.#cost = cost;
+    this.#mates = mates;
     this.#axes = [...new Set([...axes, ...sums.flatMap((s) => [...s.around, ...s.over])])];
-    this.#numbers = new Map(this.#axes.map((a, i) => [a, i]));
+    this.#kernel = axes.length;
     this.#terms = sums.map((sum) => ({
       sum, loops: this.#of([...sum.around, ...sum.over]), free: this.#axes.map((a) => sum.free.has(a)),
       reads: sum.reads.map((touch) => this.#reading(touch)), where: sum.where.map((w) => this.#of(w.free)),
     }));
   }
 
-  #of(axes: Iterable<Axis>): readonly number[] {
-    return [...axes].flatMap((a) => this.#numbers.get(a) ?? []);
+  #of(axes: readonly Axis[]): readonly number[] {
+    return axes.map((a) => this.#axes.indexOf(a)).filter((i) => i >= 0);
+  }
+
+  #bits(axes: readonly number[]): number {
+    return axes.reduce((bits, i) => (i < this.#kernel ? bits | (1 << i) : bits), 0);
   }
 
   #reading(touch: Touch): Reading {
-    const dimensions = touch.dimensions.map((moves, k) => {
-      const known = [...moves].filter(([a]) => this.#numbers.has(a));
-      return { isViewed: touch.viewed[k] ?? false, axes: this.#of(known.map(([a]) => a)), steps: known.map(([, step]) => Math.abs(step ?? NaN)) };
-    });
-    const overlaps = dimensions.some(({ steps }) => steps.some((s, i) => steps.indexOf(s) < i && s > 0));
-    return { on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), overlaps, dimensions };
+    const moves = touch.dimensions.map((d) => [...d].map(([a, step]) => ({ axis: this.#axes.indexOf(a), step: Math.abs(step ?? NaN) })).filter((m) => m.axis >= 0));
+    const views = moves.filter((_, k) => touch.viewed[k]).map((all) => all.map((m) => m.axis));
+    const beside = this.#axes.map((_, i) => moves.flatMap((all) => {
+      const own = all.find((m) => m.axis === i);
+      return own ? all.filter((m) => m !== own && m.step === own.step).map((m) => m.axis) : [];
+    }));
+    return {
+      on: this.#axes.map((a) => touch.axes.includes(a)), rows: this.#axes.map((a) => isRow(touch, a)), beside: beside.some((b) => b.length > 0) ? beside : undefined,
+      views, bits: this.#bits(this.#of(touch.axes)), viewed: this.#bits(views.flat()),
+    };
   }
 
-  /** A tile, with four points along `vector`, an axis of the kernel where `isOut`, and the ways in which a subgroup may lie. */
-  laid(tile: Tile["tile"], vector: Axis | undefined, isOut: boolean, ways: readonly Tile["subgroup"][]): Laid {
-    const widths = this.#axes.map((a) => tile.get(a) ?? 0);
-    const order = this.#of(tile.keys());
-    const points = order.reduce((n, i) => {
-      const [a, w] = [this.#axes[i] as Axis, widths[i] as number];
-      return a === vector ? n * w : (n * a.extent) / tilesAlong(a, w);
-    }, isOut ? four : 1);
-    const along = ways.map((way) => way && this.#axes.map((a) => way.along.includes(a)));
-    return { tile, ways, widths, order, points, along, fours: vector === undefined ? -1 : (this.#numbers.get(vector) ?? -1) };
+  /** The sets of the kernel's axes that what the sums read depends on, as bits. */
+  dependences(): readonly number[] {
+    return [...new Set(this.#terms.flatMap((t) => t.reads.map((r) => r.bits)))];
+  }
+
+  /** What tiles cost with four points along `vector` side by side, and loops along some axes written out. */
+  written(vector: Axis | undefined, unrolled: ReadonlySet<Axis>): Written {
+    const fours = vector === undefined ? -1 : this.#axes.indexOf(vector);
+    const extents = this.#axes.map((a) => (unrolled.has(a) ? a.extent : 0));
+    const extent = (n: number, i: number): number => n * (this.#axes[i] as Axis).extent;
+    const terms = this.#terms.map((term): WrittenTerm => {
+      const isLooped = term.loops.includes(fours);
+      const loops = term.loops.filter((i) => extents[i]);
+      const copies = loops.reduce(extent, 1);
+      const where = term.where.filter((on) => !on.some((i) => extents[i]));
+      return {
+        term, loops, copies, turns: term.loops.reduce(extent, 1) / copies / (isLooped ? four : 1), side: isLooped || term.free[fours] ? four : 1,
+        inside: term.where.length - where.length, where: where.map((on) => this.#bits(on)),
+        reads: term.reads.map((reading) => ({
+          reading, isLaned: reading.on[fours] ?? false, load: !reading.on[fours] ? this.#cost.load : reading.rows[fours] ? this.#cost.row : four * this.#cost.load,
+          views: reading.views.map((view) => ({ near: view.filter((i) => i < this.#kernel), taps: loops.filter((i) => view.includes(i)).reduce(extent, 1) })),
+        })),
+      };
+    });
+    return new Written(terms, extents, this.#cost, this.#mates);
+  }
+}
+
+/** A sum with some of its loops written out. */
+interface WrittenTerm {
+  readonly term: Term;
+  readonly loops: readonly number[];
+  /** Copies of its body, turns of the loops that are left, and points side by side. */
+  readonly copies: number;
+  readonly turns: number;
+  readonly side: number;
+  readonly reads: readonly WrittenReading[];
+  /** Tests that stand inside whatever the tile is, and the kernel's axes that each of the others depends on, as bits. */
+  readonly inside: number;
+  readonly where: readonly number[];
+}
+
+/** A read in such a sum: whether points side by side read elements of their own, and what that costs, or else the one load. */
+interface WrittenReading {
+  readonly reading: Reading;
+  readonly isLaned: boolean;
+  readonly load: number;
+  /** For each index that may lie outside, the kernel's axes that it moves with, and how many taps are written out. */
+  readonly views: readonly { readonly near: readonly number[]; readonly taps: number }[];
+}
+
+/** The sums of a launch, some of their loops written out. */
+export class Written {
+  readonly #terms: readonly WrittenTerm[];
+  readonly #extents: readonly number[];
+  readonly #cost: Costs;
+  readonly #mates: number;
+
+  /** `extents` has, by axis, the turns that are written out, or 0. */
+  constructor(terms: readonly WrittenTerm[], extents: readonly number[], cost: Costs, mates: number) {
+    [this.#terms, this.#extents, this.#cost, this.#mates] = [terms, extents, cost, mates];
   }
 
   /**
    * The cost of all sums per point of the kernel, of which those where tiles overlap count once, for each way in which a subgroup may lie;
    * undefined where a tile has too much text.
    */
-  of(laid: Laid, unrolled: ReadonlySet<Axis>): readonly number[] | undefined {
-    const totals = laid.ways.map(() => 0);
-    for (const term of this.#terms) {
-      const costs = this.#costs(term, laid, unrolled);
-      if (!costs) return undefined;
-      for (let k = 0; k < costs.length; k++) totals[k] = (totals[k] as number) + (costs[k] as number) / laid.points;
-    }
+  of(shape: Shape): readonly number[] | undefined {
+    const widths = this.#extents.slice();
+    for (let i = 0; i < shape.widths.length; i++) widths[i] = shape.widths[i] as number;
+    const totals = new Array<number>(shape.ways.length).fill(0);
+    for (let t = 0; t < this.#terms.length; t++) if (!this.#add(this.#terms[t] as WrittenTerm, shape, widths, totals)) return undefined;
     return totals;
   }
 
-  #costs({ sum, loops, free, reads, where }: Term, { widths, order, fours, ways, along }: Laid, unrolled: ReadonlySet<Axis>): readonly number[] | undefined {
+  /** Adds what a sum costs to the totals; tells whether its text is short enough. `widths` has the loops written out as well. */
+  #add({ term, loops, copies: written, turns, side, reads, inside, where }: WrittenTerm, { order, ways, points }: Shape, widths: readonly number[], totals: number[]): boolean {
     const cost = this.#cost;
-    const written = loops.filter((i) => unrolled.has(this.#axes[i] as Axis));
     // Points of the tile that differ only along other axes share them.
-    let [own, turns, copies] = [1, 1, 1];
-    for (const i of order) if (free[i]) own *= widths[i] as number;
-    for (const i of loops) turns *= (this.#axes[i] as Axis).extent;
-    for (const i of written) copies *= (this.#axes[i] as Axis).extent;
-    turns /= copies;
-    copies *= own;
-    const isLooped = loops.includes(fours);
-    if (isLooped) turns /= four;
-    const side = isLooped || free[fours] ? four : 1;
-    if (copies * side > cost.longest && copies > 1) return undefined;
-    const spread = order.filter((i) => free[i]);
-    const met = new Array<number>(this.#axes.length).fill(0);
-    for (const i of spread) met[i] = widths[i] as number;
-    const inner = spread.length;
-    for (const i of written) {
-      spread.push(i);
-      met[i] = (this.#axes[i] as Axis).extent;
+    let [own, tile] = [1, 0];
+    for (let k = 0; k < order.length; k++) {
+      const i = order[k] as number;
+      if (!term.free[i]) continue;
+      own *= widths[i] as number;
+      tile |= 1 << i;
     }
+    const copies = written * own;
+    if (copies * side > cost.longest && copies > 1) return false;
+    const spread = order.concat(loops);
     const loads = new Array<number>(ways.length).fill(0);
-    for (const r of reads) {
-      const count = distinct(r, spread, met);
-      const views = tested(r, free, widths, written, this.#axes);
-      const isLaned = r.on[fours] ?? false;
-      let apart = !isLaned ? cost.load : r.rows[fours] ? cost.row : four * cost.load;
-      for (let k = 0; k < inner && !isLaned; k++) {
-        const i = spread[k] as number;
-        if ((met[i] as number) % four === 0 && r.rows[i]) apart = cost.row / four;
+    for (let n = 0; n < reads.length; n++) {
+      const { reading, isLaned, load, views } = reads[n] as WrittenReading;
+      const count = distinct(reading, spread, widths);
+      const share = tested(views, widths);
+      let apart = load;
+      for (let k = 0; k < order.length && !isLaned; k++) {
+        const i = order[k] as number;
+        if ((widths[i] as number) % four === 0 && reading.rows[i]) apart = cost.row / four;
       }
       const shared = count * (isLaned ? four : 1);
       for (let k = 0; k < ways.length; k++) {
-        const [way, beside] = [ways[k], along[k]];
-        const isApart = beside !== undefined && r.on.some((on, i) => on && beside[i]);
-        const tests = isApart && r.dimensions.some((d) => d.isViewed && d.axes.some((i) => beside[i])) ? 1 : views;
-        const more = way && !isApart && shared > 1 ? Math.ceil(shared / way.size) * cost.load + shared * handed + count * tests * cost.view : count * (apart + tests * cost.view);
+        const way = ways[k] as number;
+        const isApart = (reading.bits & way) !== 0;
+        const tests = (reading.viewed & way) !== 0 ? 1 : share;
+        const more = k > 0 && !isApart && shared > 1 ? Math.ceil(shared / this.#mates) * cost.load + shared * handed + count * tests * cost.view : count * (apart + tests * cost.view);
         loads[k] = (loads[k] as number) + more;
       }
     }
     const text = 1 + lengthy * Math.max(0, (copies * side) / comfortable - 1);
-    const turning = turns > 1 ? cost.turn + cost.keep * own * side * sum.together : 0;
-    return loads.map((n, k) => {
+    const turning = turns > 1 ? cost.turn + cost.keep * own * side * term.sum.together : 0;
+    for (let k = 0; k < ways.length; k++) {
       // A test that differs between the points of a tile, or of a subgroup, cannot stand outside the loop.
-      const tests = where.filter((on) => on.some((i) => met[i] || along[k]?.[i])).length * copies;
-      return text * turns * (n + tests + copies * side * sum.work + turning);
-    });
+      let tests = inside;
+      for (let n = 0; n < where.length; n++) if ((where[n] as number) & (tile | (ways[k] as number))) tests++;
+      totals[k] = (totals[k] as number) + (text * turns * ((loads[k] as number) + tests * copies + copies * side * term.sum.work + turning)) / points;
+    }
+    return true;
   }
-}
-
-/** A tile with numbers in place of axes. */
-interface Laid extends Pick<Tile, "tile"> {
-  readonly ways: readonly Tile["subgroup"][];
-  /** By axis, how many points of it. */
-  readonly widths: readonly number[];
-  /** Its axes in their order. */
-  readonly order: readonly number[];
-  /** Points that it has alone. */
-  readonly points: number;
-  /** By way and axis, whether the subgroup lies along it. */
-  readonly along: readonly (readonly boolean[] | undefined)[];
-  /** The axis of the vector; -1 where there is none, or not in these sums. */
-  readonly fours: number;
 }
 
 /**
  * The share of a read's loads that need a test of their own. One that all points of a tile have in common stands outside; where
  * neighbouring points meet neighbouring taps, only the outermost can lie outside.
  */
-function tested(r: Reading, free: readonly boolean[], widths: readonly number[], written: readonly number[], all: readonly Axis[]): number {
+function tested(views: WrittenReading["views"], widths: readonly number[]): number {
   let outside = 1;
-  for (const { isViewed, axes } of r.dimensions) {
-    if (!isViewed) continue;
-    let [points, taps] = [1, 1];
-    for (const i of axes) if (free[i]) points *= widths[i] || 1;
-    for (const i of written) if (axes.includes(i)) taps *= (all[i] as Axis).extent;
+  for (let k = 0; k < views.length; k++) {
+    const { near, taps } = views[k] as WrittenReading["views"][number];
+    let points = 1;
+    for (let n = 0; n < near.length; n++) points *= widths[near[n] as number] || 1;
     if (taps > 1) outside *= points > 1 ? points / (points + taps - 1) : 0;
     else if (points > 1) outside = 0;
   }
@@ -225,24 +278,20 @@ function tested(r: Reading, free: readonly boolean[], widths: readonly number[],
  * How many different elements a read touches over the points of a tile and the turns written out, `spread` so many wide. Axes that
  * move one index by the same step overlap (`t + k`); all others multiply.
  */
-function distinct({ on, overlaps, dimensions }: Reading, spread: readonly number[], widths: readonly number[]): number {
+function distinct({ on, beside }: Reading, spread: readonly number[], widths: readonly number[]): number {
   let count = 1;
-  if (!overlaps) {
-    for (const a of spread) if (on[a]) count *= widths[a] as number;
+  if (!beside) {
+    for (let k = 0; k < spread.length; k++) if (on[spread[k] as number]) count *= widths[spread[k] as number] as number;
     return count;
   }
   const met: number[] = [];
   for (const a of spread) {
     if (!on[a] || met.includes(a)) continue;
     let reach = widths[a] as number;
-    for (const { axes, steps } of dimensions) {
-      const step = steps[axes.indexOf(a)];
-      for (let k = 0; k < axes.length; k++) {
-        const b = axes[k] as number;
-        if (steps[k] !== step || b === a || !widths[b] || met.includes(b)) continue;
-        met.push(b);
-        reach += (widths[b] as number) - 1;
-      }
+    for (const b of beside[a] as readonly number[]) {
+      if (!widths[b] || met.includes(b)) continue;
+      met.push(b);
+      reach += (widths[b] as number) - 1;
     }
     count *= reach;
   }

@@ -3,7 +3,7 @@
 import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { placeOf, pointsOf, type Group, type Lanes } from "./kernel.ts";
-import { costsOf, inRows, longSum, priceOfLoad, Prices, tilesAlong, widthOf, type Tile } from "./price.ts";
+import { costsOf, inRows, longSum, priceOfLoad, Prices, tilesAlong, type Shape, type Tile } from "./price.ts";
 import { distinctReads, isRow, sumsOf, touch, touchOf, type Sum, type Touch } from "./touch.ts";
 import { four } from "./vector.ts";
 
@@ -16,69 +16,79 @@ const offered = 10;
 
 /**
  * Tiles that may be fast, the one that should be fastest first. Where a tile does not divide its axis, the last one begins earlier and
- * takes some points again, so no point needs a test to be computed. They span all that the group says must be covered.
+ * takes some points again, so no point needs a test to be computed. They span all that the group says must be covered. No more than `most`.
  */
-export function tilesFor(group: Group, lanes: Lanes): readonly Tile[] {
+export function tilesFor(group: Group, lanes: Lanes, most = offered): readonly Tile[] {
   const { axes, results } = group;
   const sums = sumsOf(results.map((r) => r.body));
   const touched = distinctReads(results.map((r) => r.body)).map(touch);
   const stores = results.map((r) => touchOf(r.root, r.at ?? placeOf(r.root, axes)));
-  if (sums.length === 0) return neighbours(group, [...stores, ...touched], lanes);
+  if (sums.length === 0) return neighbours(group, [...stores, ...touched], lanes).slice(0, most);
   const vectors = [...vectorAxes([...axes, ...sums.flatMap((l) => l.over)], [...touched, ...stores]), undefined];
   const accumulators = Math.max(...sums.map((l) => l.together));
   const cost = costsOf(lanes);
   const room = sums.every((s) => pointsOf({ axes: s.over }) >= longSum) ? cost.longRegisters : cost.registers;
-  const dependences = lanes.mates === undefined ? [] : dependencesOf(axes, sums);
-  const prices = new Prices(axes, sums, cost);
+  const prices = new Prices(axes, sums, cost, lanes.mates ?? 0);
+  const dependences = lanes.mates === undefined ? [] : prices.dependences();
   const limit = Math.max(1, Math.floor(room / accumulators));
-  const plain = tilesOf(group, undefined, limit, lanes);
+  const plain = shapesOf(group, undefined, limit, lanes, dependences);
   const written = lanes.brief ? [new Set<Axis>()] : unrollings(sums);
-  const all: (Tile & { readonly price: number })[] = [];
+  const all: Priced[] = [];
+  // Of two that differ by little, the one that was thought of first.
+  let [first, least] = [0, Infinity];
   for (const vector of vectors) {
     const isOut = vector !== undefined && axes.includes(vector);
     if (isOut && !group.covered.includes(vector) && pointsOf(group) / pointsOf({ axes: group.covered }) / four < lanes.wanted) continue;
-    const fitting = (isOut ? tilesOf(group, vector, limit, lanes) : plain).filter((tile) => !lanes.brief || widthOf(tile) === 1 || group.covered.length > 0)
-      .map((tile) => prices.laid(tile, vector, isOut, [undefined, ...subgroups(axes, (a) => tilesAlong(a, (tile.get(a) ?? 1) * (a === vector ? four : 1)), dependences, lanes.mates)]));
+    const shapes = isOut ? shapesOf(group, vector, limit, lanes, dependences) : plain;
     const storing = stores.reduce((n, t) => n + (vector === undefined || !isOut ? cost.load : priceOfLoad(t, vector, cost) / four), 0);
     for (const unrolled of written) {
       if (vector && unrolled.has(vector)) continue;
-      for (const laid of fitting) {
-        prices.of(laid, unrolled)?.forEach((price, k) => all.push({ tile: laid.tile, unrolled, vector, subgroup: laid.ways[k], price: storing + price }));
+      const sum = prices.written(vector, unrolled);
+      for (const shape of shapes) {
+        const found = sum.of(shape) ?? [];
+        for (let k = 0; k < found.length; k++) {
+          const price = storing + (found[k] as number);
+          const isFirst = price < least * 0.98;
+          if (isFirst) [first, least] = [all.length, price];
+          if (isFirst || most > 1) all.push({ shape, vector, unrolled, way: shape.ways[k] as number, price });
+        }
       }
     }
   }
-  // Of two that differ by little, the one that was thought of first.
-  let first: (typeof all)[number] | undefined;
-  for (const t of all) if (!first || t.price < first.price * 0.98) first = t;
-  return first ? [first, ...all.filter((t) => t !== first).sort((a, b) => a.price - b.price)].slice(0, offered) : [];
+  const best = all[first];
+  const others = most > 1 ? all.filter((t) => t !== best).sort((a, b) => a.price - b.price) : [];
+  return best ? [best, ...others].slice(0, most).map((t) => tileOf(t, axes, lanes)) : [];
 }
 
-/** The sets of the launch's axes that what its sums read depends on. */
-function dependencesOf(axes: readonly Axis[], sums: readonly Sum[]): readonly ReadonlySet<Axis>[] {
-  const found = new Map<string, ReadonlySet<Axis>>();
-  for (const r of sums.flatMap((s) => s.reads)) {
-    const own = axes.filter((a) => r.axes.includes(a));
-    found.set(own.map((a) => a.id).join(), new Set(own));
-  }
-  return [...found.values()];
+/** A tile with its price, not yet as others want it. */
+interface Priced extends Pick<Tile, "vector" | "unrolled"> {
+  readonly shape: Shape;
+  readonly way: number;
+  readonly price: number;
 }
 
-/** How a subgroup may lie so that some reads are the same for all of it: along the last axes that these do not depend on. */
-function subgroups(axes: readonly Axis[], extent: (a: Axis) => number, dependences: readonly ReadonlySet<Axis>[], size: number | undefined): readonly Tile["subgroup"][] {
-  if (size === undefined) return [];
-  const found = new Map<string, Tile["subgroup"]>();
+function tileOf({ shape: { order, widths }, vector, unrolled, way }: Priced, axes: readonly Axis[], { mates }: Lanes): Tile {
+  const subgroup = mates === undefined || way === 0 ? undefined : { size: mates, along: axes.filter((_, i) => (way >> i) & 1) };
+  return { tile: new Map(order.map((i) => [axes[i] as Axis, widths[i] as number])), unrolled, vector, subgroup };
+}
+
+/**
+ * How a subgroup may lie so that some reads are the same for all of it: along the last axes that these do not depend on, or not at all.
+ * There are `extents` tiles along the axes.
+ */
+function waysOf(extents: readonly number[], dependences: readonly number[], size: number): readonly number[] {
+  const found = [0];
   for (const apart of dependences) {
-    const along: Axis[] = [];
-    let points = 1;
-    for (let k = axes.length - 1; k >= 0 && points % size !== 0; k--) {
-      const a = axes[k] as Axis;
-      if (apart.has(a) || extent(a) === 1) continue;
-      along.unshift(a);
-      points *= extent(a);
+    let [way, points] = [0, 1];
+    for (let k = extents.length - 1; k >= 0 && points % size !== 0; k--) {
+      const extent = extents[k] as number;
+      if ((apart >> k) & 1 || extent === 1) continue;
+      way |= 1 << k;
+      points *= extent;
     }
-    if (points % size === 0) found.set(along.map((a) => a.id).join(), { size, along });
+    if (points % size === 0 && !found.includes(way)) found.push(way);
   }
-  return [...found.values()];
+  return found;
 }
 
 /** Axes along which fours can be loaded or stored in one go somewhere. */
@@ -86,21 +96,43 @@ function vectorAxes(axes: readonly Axis[], touched: readonly Touch[]): readonly 
   return [...new Set(axes)].filter((a) => a.extent % four === 0 && touched.some((t) => isRow(t, a)));
 }
 
-function tilesOf(group: Group, vector: Axis | undefined, limit: number, lanes: Lanes): readonly ReadonlyMap<Axis, number>[] {
+/** A tile's width along an axis. */
+interface Wide {
+  readonly axis: number;
+  readonly width: number;
+}
+
+function shapesOf(group: Group, vector: Axis | undefined, limit: number, lanes: Lanes, dependences: readonly number[]): readonly Shape[] {
+  const { axes } = group;
   const each = vector ? four : 1;
-  const extent = (a: Axis): number => (a === vector ? a.extent / four : a.extent);
-  const covered = new Map(group.covered.map((a) => [a, extent(a)]));
-  const least = widthOf(covered);
+  const extents = axes.map((a) => (a === vector ? a.extent / four : a.extent));
+  const covered = group.covered.map((a) => ({ axis: axes.indexOf(a), width: a === vector ? a.extent / four : a.extent }));
+  const least = covered.reduce((n, c) => n * c.width, 1);
+  const most = covered.length > 0 ? Math.max(limit, mostCovered) : limit;
+  const shapes: Shape[] = [];
+  const put = (tile: readonly Wide[]): void => {
+    const width = tile.reduce((n, t) => n * t.width, 1) * each;
+    if (width !== least * each && (width > most || pointsOf(group) / width < lanes.wanted)) return;
+    const widths = axes.map(() => 0);
+    let points = each;
+    for (const t of tile) {
+      widths[t.axis] = t.width;
+      const a = axes[t.axis] as Axis;
+      points = a === vector ? points * t.width : (points * a.extent) / tilesAlong(a, t.width);
+    }
+    const ways = lanes.mates === undefined ? [0] : waysOf(extents.map((e, i) => Math.ceil(e / (widths[i] || 1))), dependences, lanes.mates);
+    shapes.push({ order: tile.map((t) => t.axis), widths, points, ways });
+  };
+  put(covered);
+  if (lanes.brief && covered.length === 0) return shapes;
   // Neighbours in memory first: of tiles that load as much, the one that lies closest together is taken.
-  const wide = [...group.axes].reverse().filter((a) => !covered.has(a) && extent(a) > 1).flatMap((a) => widths(extent(a), a !== vector).map((w): [Axis, number] => [a, w]));
-  const tiles: ReadonlyMap<Axis, number>[] = [covered];
-  for (const [a, w] of wide) {
-    tiles.push(new Map([...covered, [a, w]]));
-    if (covered.size > 0) continue;
-    for (const [b, v] of wide) if (b.id < a.id && v * w * each <= limit) tiles.push(new Map([[a, w], [b, v]]));
+  const wide = axes.flatMap((a, axis) => (group.covered.includes(a) || extents[axis] === 1 ? [] : [widthsAlong(extents[axis] as number, a !== vector).map((width): Wide => ({ axis, width }))])).reverse().flat();
+  for (const a of wide) {
+    put([...covered, a]);
+    if (covered.length > 0) continue;
+    for (const b of wide) if ((axes[b.axis] as Axis).id < (axes[a.axis] as Axis).id && b.width * a.width * each <= limit) put([a, b]);
   }
-  const most = covered.size > 0 ? Math.max(limit, mostCovered) : limit;
-  return tiles.filter((t) => widthOf(t) === least || (widthOf(t) * each <= most && pointsOf(group) / (widthOf(t) * each) >= lanes.wanted));
+  return shapes;
 }
 
 /** Without reductions, a few neighbours an invocation: as a vector, else as a tile, whose indices share most of their arithmetic. */
@@ -118,7 +150,7 @@ function neighbours(group: Group, touched: readonly Touch[], lanes: Lanes): read
 }
 
 /** Points of an axis that one invocation may take. */
-function widths(extent: number, mayOverlap: boolean): number[] {
+function widthsAlong(extent: number, mayOverlap: boolean): number[] {
   const all = [2, 4, 8].filter((w) => extent % w === 0);
   if (all.length > 0) return all;
   return [...[3, 5, 7].filter((w) => extent % w === 0), ...[4, 8].filter((w) => mayOverlap && extent > w)];

@@ -33,7 +33,7 @@ export class Twins {
       return { kernel, loops: twin(name, first.loops, between(first.signature.tensors, signature.tensors)) };
     }
     const key = digest(signature.key);
-    const all = schedules(group, this.#lanes);
+    const all = schedules(group, this.#lanes, this.#choose !== undefined);
     const chosen = all[this.#choose ? wished(this.#choose, key, all.map((s) => scheduleText(s, signature.axes))) : 0];
     invariant(chosen, () => `${name} cannot run`);
     const kernel = { ...group, name, key, schedule: chosen };

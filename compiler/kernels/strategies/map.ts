@@ -13,8 +13,8 @@ import { rowsOf, tilesFor } from "../tile.ts";
 import { unroll } from "../unroll.ts";
 import { foldFours, four } from "../vector.ts";
 
-export function schedules(group: Group, lanes: Lanes): readonly Schedule[] {
-  return tilesFor(group, lanes).map((tile) => ({ strategy: "map", ...tile }));
+export function schedules(group: Group, lanes: Lanes, most?: number): readonly Schedule[] {
+  return tilesFor(group, lanes, most).map((tile) => ({ strategy: "map", ...tile }));
 }
 
 export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extract<Schedule, { strategy: "map" }>): Loops {
