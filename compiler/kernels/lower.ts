@@ -6,8 +6,8 @@ import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import { invariant } from "../report/diagnostic.ts";
 import { flatOf, simplifyNode, within } from "../ir/simplify.ts";
-import { substitute, walk } from "../ir/rewrite.ts";
-import type { Mates } from "./mates.ts";
+import { substitute } from "../ir/rewrite.ts";
+import type { Mates, Place } from "./mates.ts";
 import { hasFours } from "./vector.ts";
 import { isVector, type Local, type Statement, type Value } from "./loops.ts";
 
@@ -76,15 +76,13 @@ export class Lowering {
     const keyOf = (x: Reduce): string => x.over.map((a) => a.id).join();
     const within = new Set<Expr>();
     for (const e of expressions) {
-      walk(e, (x) => {
-        if (x.kind !== "reduce" || x.over[0] === this.#lane) return;
+      walkSums(e, (x) => {
+        if (x.over[0] === this.#lane) return;
         const key = keyOf(x);
         const list = byAxes.get(key);
         if (list) list.push(x);
         else byAxes.set(key, [x]);
-        walk(x.body, (y) => {
-          if (y.kind === "reduce" && keyOf(y) === key) within.add(y);
-        });
+        if (x.body.reduces) walkSums(x.body, (y) => keyOf(y) === key && within.add(y), new Set());
       }, seen);
     }
     for (const list of byAxes.values()) {
@@ -101,9 +99,10 @@ export class Lowering {
       if (known) return known;
     }
     return this.#at(this.#home(e.free), () => {
-      const made = e.kind === "reduce" ? this.#reduction(e) : this.#node(e);
-      if (e.kind !== "reduce") this.#top().memo.set(e, made);
-      return this.value(e);
+      if (e.kind === "reduce") return this.#reduction(e);
+      const made = this.#node(e);
+      this.#top().memo.set(e, made);
+      return made;
     });
   }
 
@@ -113,24 +112,26 @@ export class Lowering {
 
   /** The depth of the outermost scope that binds all of `free`, with the tests directly inside it. */
   #home(free: readonly Axis[]): number {
+    const last = this.#scopes.length - 1;
     let depth = 0;
-    let missing = [...free].filter((a) => !(this.#scopes[0] as Scope).binds.has(a));
-    while (missing.length > 0 && depth + 1 < this.#scopes.length) {
-      depth++;
-      const scope = this.#scopes[depth] as Scope;
-      missing = missing.filter((a) => !scope.binds.has(a));
+    for (let k = 0; k < free.length; k++) {
+      let at = 0;
+      while (at < last && !(this.#scopes[at] as Scope).binds.has(free[k] as Axis)) at++;
+      depth = Math.max(depth, at);
     }
-    while (depth + 1 < this.#scopes.length && (this.#scopes[depth + 1] as Scope).binds.size === 0) depth++;
+    while (depth < last && (this.#scopes[depth + 1] as Scope).binds.size === 0) depth++;
     return depth;
   }
 
   /** Whether all of some axes have values here. */
   #binds(free: readonly Axis[]): boolean {
-    return [...free].every((a) => this.#scopes.some((s) => s.binds.has(a)));
+    return free.every((a) => this.#scopes.some((s) => s.binds.has(a)));
   }
 
   #at<T>(depth: number, run: () => T): T {
     const all = this.#scopes;
+    // Most belong here.
+    if (depth + 1 === all.length) return run();
     this.#scopes = all.slice(0, depth + 1);
     const result = run();
     this.#scopes = all;
@@ -199,6 +200,7 @@ export class Lowering {
       return { kind: "apply", fn: sum.constant > 0 ? "add" : "sub", args: [base, by], type: "int" };
     }
     const here = this.#scopes.length - 1;
+    if (here === 0) return this.#keep(this.#plain(sum), "j");
     const deep = new Map<Expr, number>();
     const outer = new Map<Expr, number>();
     for (const [atom, c] of sum.terms) (this.#home(atom.free) >= here ? deep : outer).set(atom, c);
@@ -233,11 +235,9 @@ export class Lowering {
 
   /** An element of a tensor's storage, or four: in one go where they lie side by side and begin at a multiple of four. */
   #load(from: Tensor, flat: Expr): Value {
-    const shared = this.#isLaned(flat) ? undefined : this.#sharedOf(from, flat);
-    if (shared) return shared;
-    if (this.#isLaned(flat) && this.#mates?.shares(from, flat)) {
-      return { kind: "pack", parts: this.#apart(flat).map((at) => this.#keep(this.#load(from, at))), type: from.type };
-    }
+    const places = this.#mates?.placesOf(from, flat);
+    if (places && this.#isLaned(flat)) return { kind: "pack", parts: places.map((p) => this.#keep(this.#shared(from, p))), type: from.type };
+    if (places) return this.#shared(from, places[0] as Place);
     const four = this.#fours(flat, from);
     if (four) return { kind: "load", from, at: this.value(four), type: from.type, vector: true };
     if (this.#rows.has(from) && !this.#isLaned(flat)) {
@@ -253,10 +253,7 @@ export class Lowering {
   }
 
   /** An element that one invocation of the subgroup has loaded for all. */
-  #sharedOf(from: Tensor, flat: Expr): Value | undefined {
-    const place = this.#mates?.placeOf(from, flat);
-    if (!place) return undefined;
-    const { base, offsets, mate } = place;
+  #shared(from: Tensor, { base, offsets, mate }: Place): Value {
     const known = this.#spread.find((f) => f.from === from && f.base === base && f.offsets === offsets && this.#scopes.includes(f.scope));
     const of = known?.row ?? this.#at(this.#home(base.free), () => {
       const first = offsets[0] ?? 0;
@@ -416,6 +413,14 @@ export class Lowering {
   }
 }
 
+/** Every distinct reduction in an expression, those inside another one before it. */
+function walkSums(e: Expr, visit: (x: Reduce) => void, seen: Set<Expr>): void {
+  if (!e.reduces || seen.has(e)) return;
+  seen.add(e);
+  for (const p of e.parts) walkSums(p, visit, seen);
+  if (e.kind === "reduce") visit(e);
+}
+
 /** The conditions under which a read with a view is inside. */
 function insideConditions(r: Read): readonly Expr[] {
   return r.at.flatMap((e, k) => conjuncts(within(e, (r.tensor.axes[k] as Axis).extent)));
@@ -430,7 +435,7 @@ export function nonzeroConditions(e: Expr): readonly Expr[] {
     case "mul": return [...new Set([...nonzeroConditions(a), ...nonzeroConditions(b)])];
     case "add": case "sub": {
       const both = nonzeroConditions(b);
-      return nonzeroConditions(a).filter((t) => both.includes(t));
+      return both.length === 0 ? both : nonzeroConditions(a).filter((t) => both.includes(t));
     }
     case "neg": case "div": case "real": case "hold": case "half": return nonzeroConditions(a);
     case "select": return c === real(0) ? [...conjuncts(a), ...nonzeroConditions(b)] : [];

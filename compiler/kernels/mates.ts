@@ -1,13 +1,13 @@
 // What the invocations of a subgroup load for each other: each loads one of the elements that all of them need, and hands it on.
 
-import { affine, build } from "../ir/affine.ts";
-import { int, type Axis, type Expr } from "../ir/expr.ts";
+import { affine, build, coefficient, without, type Affine } from "../ir/affine.ts";
+import { index, int, type Axis, type Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { readsOf, substitute } from "../ir/rewrite.ts";
 import { flatOf } from "../ir/simplify.ts";
 
 /** Where an element is found that somebody loads for all: the `mate`-th invocation loads it at `base + offsets[mate]`. */
-interface Place {
+export interface Place {
   readonly base: Expr;
   readonly offsets: readonly number[];
   readonly mate: number;
@@ -34,8 +34,7 @@ export class Mates {
     this.#lane = lane;
     for (const r of new Set(values.flatMap(readsOf))) {
       if (this.isApart(r) || r.type === "wide") continue;
-      for (const flat of this.#flats(flatOf(r))) {
-        const { base, constant } = parted(flat);
+      for (const { base, constant } of this.#parted(flatOf(r))) {
         let of = this.#shared.get(r.tensor);
         if (!of) this.#shared.set(r.tensor, of = new Map());
         const known = of.get(base);
@@ -51,14 +50,18 @@ export class Mates {
     return false;
   }
 
-  /** Whether all of the elements at a place, one or four, are loaded for all. */
-  shares(from: Tensor, flat: Expr): boolean {
-    return this.#flats(flat).every((at) => this.placeOf(from, at) !== undefined);
+  /** Who loads the elements at a place, one or four; undefined where each loads them for itself. */
+  placesOf(from: Tensor, flat: Expr): readonly Place[] | undefined {
+    const found: Place[] = [];
+    for (const part of this.#parted(flat)) {
+      const place = this.#placeOf(from, part);
+      if (!place) return undefined;
+      found.push(place);
+    }
+    return found;
   }
 
-  /** Who loads an element; undefined where each loads it for itself. */
-  placeOf(from: Tensor, flat: Expr): Place | undefined {
-    const { base, constant } = parted(flat);
+  #placeOf(from: Tensor, { base, constant }: Parted): Place | undefined {
     const shared = this.#shared.get(from)?.get(base);
     // One alone would be loaded all the same.
     if (!shared || shared.constants.size < 2) return undefined;
@@ -66,9 +69,16 @@ export class Mates {
     return shared.places.get(constant);
   }
 
-  #flats(flat: Expr): readonly Expr[] {
+  /** A place, or the four places of a vector's points. */
+  #parted(flat: Expr): readonly Parted[] {
     const lane = this.#lane;
-    return lane && flat.free.includes(lane) ? [0, 1, 2, 3].map((i) => substitute(flat, new Map([[lane, int(i)]]), true)) : [flat];
+    if (!lane || !flat.free.includes(lane)) return [parted(affine(flat))];
+    const sum = affine(flat);
+    const step = coefficient(sum, lane);
+    const lanes = [0, 1, 2, 3];
+    if (step === undefined) return lanes.map((i) => parted(affine(substitute(flat, new Map([[lane, int(i)]]), true))));
+    const { base, constant } = parted(without(sum, index(lane)));
+    return lanes.map((i) => ({ base, constant: constant + i * step }));
   }
 
   /** Neighbours in memory go together. Who has nothing to load loads the last once more. */
@@ -86,7 +96,11 @@ export class Mates {
 }
 
 /** A place as a number and the rest. */
-function parted(flat: Expr): { readonly base: Expr; readonly constant: number } {
-  const { constant, terms } = affine(flat);
+interface Parted {
+  readonly base: Expr;
+  readonly constant: number;
+}
+
+function parted({ constant, terms }: Affine): Parted {
   return { base: build({ constant: 0, terms }), constant };
 }

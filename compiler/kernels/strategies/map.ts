@@ -1,7 +1,7 @@
 // The strategy that takes everything: one invocation per tile of output points, reductions run serially inside it.
 
 import { apply, index, int, makeAxis, type Axis, type Expr } from "../../ir/expr.ts";
-import { outermost, substitute } from "../../ir/rewrite.ts";
+import { changed, outermost } from "../../ir/rewrite.ts";
 import { flatIn, simplifyNode } from "../../ir/simplify.ts";
 import { unravel } from "../invocation.ts";
 import { pointsOf, type Group, type Kernel, type Lanes, type Schedule } from "../kernel.ts";
@@ -35,19 +35,20 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
   const isAlong = (a: Axis): boolean => subgroup?.along.includes(a) ?? false;
   const along = (subgroup?.along ?? []).map((a) => coarse[axes.indexOf(a)] as Axis);
   const order = [...coarse.filter((_, k) => !isAlong(axes[k] as Axis)), ...along];
+  const apart = axes.filter((a) => (tile.get(a) ?? 1) > 1);
+  const same = new Map<Expr, Expr>();
+  // Along each axis, the index of every point of a tile.
+  const places = axes.map((a, k) => {
+    const start = beginning(coarse[k] as Axis, width(a), a.extent);
+    return Array.from({ length: tile.get(a) ?? 1 }, (_, i) => simplifyNode(apply("add", start, a === vector && lane ? apply("add", int(i * four), index(lane)) : int(i))));
+  });
   const copies = offsets(axes.map((a) => tile.get(a) ?? 1)).flatMap((offset) => {
-    const by = new Map(axes.map((a, k) => {
-      const start = beginning(coarse[k] as Axis, width(a), a.extent);
-      const inside = a === vector && lane ? apply("add", int((offset[k] as number) * four), index(lane)) : int(offset[k] as number);
-      return [a, simplifyNode(apply("add", start, inside))];
-    }));
+    const at = offset.map((i, k) => places[k]?.[i] as Expr);
+    const placed = placing(new Map(axes.map((a, k) => [a, at[k] as Expr])), apart, same);
     // What the tile before takes as well is stored by that one.
     const own = axes.flatMap((a, k) => ((offset[k] as number) < tilesAlong(a, width(a)) * width(a) - a.extent ? [apply("lt", index(coarse[k] as Axis), int(tilesAlong(a, width(a)) - 1))] : []));
-    const flat = flatIn(axes, axes.map((a) => by.get(a) as Expr));
-    return bodies.map((body, i) => {
-      const { root, at } = results[i] as Kernel["results"][number];
-      return { into: root, value: substitute(body, by, true), flat: at ? flatIn(root.axes, at.map((e) => substitute(e, by, true))) : flat, own };
-    });
+    const flat = flatIn(axes, at);
+    return results.map(({ root, at: into }, i) => ({ into: root, value: placed(bodies[i] as Expr), flat: into ? flatIn(root.axes, into.map(placed)) : flat, own }));
   });
   const mates = subgroup && new Mates(subgroup.size, new Set(along), lane, copies.map((c) => c.value));
   const lowering = new Lowering(unravel(order, id, statements), statements, lane, rowsOf(results.map((r) => r.body), { tile, vector }), mates);
@@ -66,6 +67,20 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
     reads: [...lowering.reads], writes: [...new Set(results.map((r) => r.root))], adds: false, dials: [...lowering.dials], draws: lowering.draws,
     ...(subgroup ? { subgroup: subgroup.size } : {}),
   };
+}
+
+/** Writes a point into expressions. What does not depend on the axes along which points are `apart` becomes the `same` for all of them. */
+function placing(by: ReadonlyMap<Axis, Expr>, apart: readonly Axis[], same: Map<Expr, Expr>): (e: Expr) => Expr {
+  const own = new Map<Expr, Expr>();
+  const go = (e: Expr): Expr => {
+    if (e.kind === "axis") return by.get(e.axis) ?? e;
+    if (!e.free.some((a) => by.has(a))) return e;
+    const known = e.free.some((a) => apart.includes(a)) ? own : same;
+    let made = known.get(e);
+    if (!made) known.set(e, made = changed(e, go));
+    return made;
+  };
+  return go;
 }
 
 /** Where a tile begins; the last one so that it ends with the axis. */
