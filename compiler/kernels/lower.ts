@@ -1,6 +1,6 @@
 // Kernel to loops: every value is computed once, in the outermost scope where its axes are bound.
 
-import { affine, build, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
+import { affine, build, coefficient, scaled, type Affine } from "../ir/affine.ts";
 import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
@@ -286,9 +286,13 @@ export class Lowering {
   #fours(flat: Expr, of: Tensor): Expr | undefined {
     if (!this.#lane || !hasFours(of)) return undefined;
     const sum = affine(flat);
-    if (coefficient(sum, this.#lane) !== 1) return undefined;
-    const rest = without(sum, index(this.#lane));
-    return [rest.constant, ...rest.terms.values()].every((c) => c % 4 === 0) ? build(scaled(rest, 1 / 4)) : undefined;
+    if (sum.constant % 4 !== 0 || coefficient(sum, this.#lane) !== 1) return undefined;
+    const terms = new Map<Expr, number>();
+    for (const [atom, c] of sum.terms) {
+      if (c % 4 === 0) terms.set(atom, c / 4);
+      else if (atom !== index(this.#lane)) return undefined;
+    }
+    return build({ constant: sum.constant / 4, terms });
   }
 
   /** Stores a value at an element of a tensor, or its four values at theirs. */

@@ -2,7 +2,6 @@
 
 import type { Axis, Expr } from "../ir/expr.ts";
 import { shapeOf, type Tensor } from "../ir/graph.ts";
-import { partsOf } from "../ir/rewrite.ts";
 import type { Group } from "./kernel.ts";
 
 /** A text that equal launches share, and what it leaves out: equal launches have these at equal places. */
@@ -50,7 +49,7 @@ export function signatureOf(group: Group): Signature {
   const visit = (e: Expr): number => {
     const known = nodes.get(e);
     if (known !== undefined) return known;
-    const parts = partsOf(e).map(visit);
+    const parts = e.parts.map(visit);
     switch (e.kind) {
       case "number": out.push("n", Object.is(e.value, -0) ? "-0" : e.value, e.type); break;
       case "axis": out.push("x", axes.of(e.axis)); break;
@@ -61,7 +60,8 @@ export function signatureOf(group: Group): Signature {
       case "reduce": out.push(e.by, e.where.length, ...e.over.map((a) => axes.of(a))); break;
       default: e satisfies never;
     }
-    out.push(...parts, ";");
+    for (let i = 0; i < parts.length; i++) out.push(parts[i] as number);
+    out.push(";");
     if (e.type === "int" && e.kind !== "number") atoms.push(e);
     nodes.set(e, nodes.size);
     return nodes.size - 1;
@@ -72,7 +72,7 @@ export function signatureOf(group: Group): Signature {
     const value = visit(body);
     out.push("into", place, value, root.type === "wide" ? root.axes.map((a) => `${axes.of(a)}`).join() : "", ...(at ? ["at", ...at.map(visit)] : []), ";");
   }
-  const byAge = (all: readonly { readonly id: number }[]): number[] => [...all.keys()].sort((i, k) => (all[i]?.id ?? 0) - (all[k]?.id ?? 0));
+  const byAge = (all: readonly { readonly id: number }[]): number[] => all.map((_, i) => i).sort((i, k) => (all[i]?.id ?? 0) - (all[k]?.id ?? 0));
   const told = [
     out.join(" "), axes.all.map((a) => `${a.name}<${a.extent}`).join(), byAge(axes.all).join(), byAge(atoms).join(),
     tensors.all.map((t) => `${t.type}${t.half ? "/2" : ""}[${shapeOf(t).join()}]`).join(),

@@ -40,26 +40,36 @@ export interface Touch {
 type Dimension = ReadonlyMap<Axis, number | undefined>;
 
 /** Terms that the sums of a launch have in all, which is about how long it takes. */
-export const termsOf = (group: Group): number => pointsOf(group) * sumsOf(group.results.map((r) => r.body)).reduce((n, s) => n + pointsOf({ axes: s.over }), 0);
+export const termsOf = (group: Group): number => pointsOf(group) * together(group.results.map((r) => r.body)).reduce((n, { over }) => n + pointsOf({ axes: over }), 0);
 
-export function sumsOf(bodies: readonly Expr[]): readonly Sum[] {
-  const found = new Map<string, { readonly list: Reduce[]; readonly around: ReadonlySet<Axis> }>();
+/** Reductions over the same axes, and the axes of those around the first. */
+interface Together {
+  readonly over: readonly Axis[];
+  readonly list: Reduce[];
+  readonly around: ReadonlySet<Axis>;
+}
+
+function together(bodies: readonly Expr[]): readonly Together[] {
+  const found = new Map<string, Together>();
   const seen = new Set<Expr>();
   const visit = (e: Expr, around: ReadonlySet<Axis>): void => {
-    if (seen.has(e)) return;
+    if (!e.reduces || seen.has(e)) return;
     seen.add(e);
     if (e.kind === "reduce") {
       const key = e.over.map((a) => a.id).join();
       const known = found.get(key);
       if (known) known.list.push(e);
-      else found.set(key, { list: [e], around });
+      else found.set(key, { over: e.over, list: [e], around });
       const inner = new Set([...around, ...e.over]);
       for (const part of partsOf(e)) visit(part, inner);
     } else for (const part of partsOf(e)) visit(part, around);
   };
   for (const body of bodies) visit(body, new Set());
-  return [...found.values()].map(({ list, around }) => {
-    const over = (list[0] as Reduce).over;
+  return [...found.values()];
+}
+
+export function sumsOf(bodies: readonly Expr[]): readonly Sum[] {
+  return together(bodies).map(({ over, list, around }) => {
     const free = new Set(list.flatMap((e) => e.free));
     const own = ownParts(list.map((e) => e.body));
     const reads = own.flatMap((e) => (e.kind === "read" ? [touch(e)] : []));
