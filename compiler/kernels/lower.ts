@@ -98,12 +98,20 @@ export class Lowering {
       const known = (this.#scopes[i] as Scope).memo.get(e);
       if (known) return known;
     }
-    return this.#at(this.#home(e.free), () => {
-      if (e.kind === "reduce") return this.#reduction(e);
-      const made = this.#node(e);
-      this.#top().memo.set(e, made);
-      return made;
-    });
+    const depth = this.#home(e.free);
+    return depth + 1 === this.#scopes.length ? this.#made(e) : this.#madeAt(depth, e);
+  }
+
+  #made(e: Exclude<Expr, { kind: "number" }>): Value {
+    if (e.kind === "reduce") return this.#reduction(e);
+    const made = this.#node(e);
+    this.#top().memo.set(e, made);
+    return made;
+  }
+
+  // Apart from `value`, which would make this function for each of the many that belong where they are asked for.
+  #madeAt(depth: number, e: Exclude<Expr, { kind: "number" }>): Value {
+    return this.#at(depth, () => this.#made(e));
   }
 
   #top(): Scope {
@@ -130,8 +138,6 @@ export class Lowering {
 
   #at<T>(depth: number, run: () => T): T {
     const all = this.#scopes;
-    // Most belong here.
-    if (depth + 1 === all.length) return run();
     this.#scopes = all.slice(0, depth + 1);
     const result = run();
     this.#scopes = all;

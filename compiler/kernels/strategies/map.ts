@@ -42,11 +42,12 @@ export function lower(kernel: Kernel, { tile, unrolled, vector, subgroup }: Extr
     const start = beginning(coarse[k] as Axis, width(a), a.extent);
     return Array.from({ length: tile.get(a) ?? 1 }, (_, i) => simplifyNode(apply("add", start, a === vector && lane ? apply("add", int(i * four), index(lane)) : int(i))));
   });
+  const twice = axes.map((a, k) => (coarse[k] as Axis).extent * width(a) - a.extent);
   const copies = offsets(axes.map((a) => tile.get(a) ?? 1)).flatMap((offset) => {
     const at = offset.map((i, k) => places[k]?.[i] as Expr);
     const placed = placing(new Map(axes.map((a, k) => [a, at[k] as Expr])), apart, same);
     // What the tile before takes as well is stored by that one.
-    const own = axes.flatMap((a, k) => ((offset[k] as number) < tilesAlong(a, width(a)) * width(a) - a.extent ? [apply("lt", index(coarse[k] as Axis), int(tilesAlong(a, width(a)) - 1))] : []));
+    const own = coarse.flatMap((c, k) => ((offset[k] as number) < (twice[k] as number) ? [apply("lt", index(c), int(c.extent - 1))] : []));
     const flat = flatIn(axes, at);
     return results.map(({ root, at: into }, i) => ({ into: root, value: placed(bodies[i] as Expr), flat: into ? flatIn(root.axes, into.map(placed)) : flat, own }));
   });
