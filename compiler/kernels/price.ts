@@ -40,9 +40,6 @@ export interface Tile {
   readonly subgroup: Extract<Schedule, { strategy: "map" }>["subgroup"];
 }
 
-/** Points of a tile, a vector counted as one. */
-export const widthOf = (tile: ReadonlyMap<Axis, number>): number => [...tile.values()].reduce((n, w) => n * w, 1);
-
 /** How many tiles that are `width` wide lie along an axis; the last two may overlap. */
 export const tilesAlong = (a: Axis, width: number): number => Math.ceil(a.extent / width);
 
