@@ -3,7 +3,7 @@
 import { apply, bool, int, number, reduceIdentity, type Axis, type Expr, type Read } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { ordered } from "../ir/order.ts";
-import { mapReads, readsOf, substitute } from "../ir/rewrite.ts";
+import { mapReads, readsOf, substitute, tensorsOf } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import type { Definition } from "./kernel.ts";
 import { Nest, type Nested } from "./nest.ts";
@@ -43,7 +43,7 @@ export function fuse(roots: readonly Tensor[], { mustStore, maxBindings, binding
     else if (compared.has(t)) stored.set(t, "it is compared for equality, which takes the very same bits");
     else if (t.type === "wide") stored.set(t, "terms are added to it in any order");
   }
-  const nest = new Nest(order, nested, isCard);
+  const nest = new Nest(order, stored, nested, isCard);
   decide(order, stored, nest);
   const made = new Map<Tensor, Definition>();
   const open = order.filter((t) => stored.has(t));
@@ -80,8 +80,14 @@ function isTooWide(kernel: Definition, maxBindings: number, bindingsOf: (t: Tens
 
 /** How many bindings definitions need together for what they read and write. */
 export function bindingsNeeded(kernels: readonly Pick<Definition, "root" | "body">[], bindingsOf: (t: Tensor) => number): number {
-  const tensors = new Set(kernels.flatMap((k) => [k.root, ...readsOf(k.body).map((r) => r.tensor)]));
-  return [...tensors].reduce((n, t) => n + bindingsOf(t), 0);
+  const tensors = new Set<Tensor>();
+  for (const { root, body } of kernels) {
+    tensors.add(root);
+    for (const t of tensorsOf(body)) tensors.add(t);
+  }
+  let needed = 0;
+  for (const t of tensors) needed += bindingsOf(t);
+  return needed;
 }
 
 /** Of the producers written into a kernel, the one with the most tensors behind it. */
@@ -113,7 +119,6 @@ function decide(order: readonly Tensor[], stored: Map<Tensor, string>, nest: Nes
     const times = evaluations.get(t) ?? 0;
     const why = stored.has(t) || nest.takes(t) ? undefined : whyStored(t, t.body, times, insideReduction.has(t));
     if (why !== undefined) stored.set(t, why);
-    nest.note(t, t.body, stored.has(t));
     const points = stored.has(t) ? bodiesOf(t) : times;
     count(t.body, points, (tensor, n, nested) => {
       evaluations.set(tensor, (evaluations.get(tensor) ?? 0) + n);

@@ -105,9 +105,14 @@ export function placeOf(t: Tensor, axes: readonly Axis[]): readonly Expr[] {
 
 /** Whether a read takes the very element that belongs to a point of these axes. */
 export function isOwnPoint(r: Read, axes: readonly Axis[]): boolean {
-  if (longAxes(r.tensor).length !== axes.length) return false;
-  const own = placeOf(r.tensor, axes);
-  return r.at.every((e, k) => e === own[k]);
+  let met = 0;
+  for (let k = 0; k < r.at.length; k++) {
+    const e = r.at[k] as Expr;
+    if ((r.tensor.axes[k] as Axis).extent <= 1) {
+      if (e.kind !== "number" || e.value !== 0) return false;
+    } else if (e.kind !== "axis" || e.axis !== axes[met++]) return false;
+  }
+  return met === axes.length;
 }
 
 /** Points of a group, each of which has one element of every result. */

@@ -37,34 +37,43 @@ interface Use {
 export class Nest {
   readonly #nested: Nested;
   readonly #perByte: number;
+  readonly #order: readonly Tensor[];
+  readonly #stored: ReadonlyMap<Tensor, unknown>;
+  /** By tensor, the definitions that read it, those after others first; found when first asked for, which mostly nobody does. */
+  #readers: ReadonlyMap<Tensor, readonly Tensor[]> | undefined;
   readonly #uses = new Map<Tensor, readonly Use[] | undefined>();
-  /** Elements of the smallest values that a definition can be made of. */
-  readonly #least = new Map<Tensor, number>();
   readonly #widened = new Set<Tensor>();
   readonly #covered = new Map<Tensor, ReadonlySet<Axis>>();
 
   /**
-   * `order` has all definitions, each after what it reads. With "all" a value that follows a widened sum point by point is
-   * nested too: then nothing of that width is stored, and every reader does all of it again.
+   * `order` has all definitions, each after what it reads; `stored` is to hold those that are stored of all whose turn has come. With "all" a value
+   * that follows a widened sum point by point is nested too: then nothing of that width is stored, and every reader does all of it again.
    */
-  constructor(order: readonly Tensor[], nested: Nested, isCard: boolean) {
+  constructor(order: readonly Tensor[], stored: ReadonlyMap<Tensor, unknown>, nested: Nested, isCard: boolean) {
     this.#nested = nested;
     this.#perByte = isCard ? perByte.card : perByte.processor;
+    this.#order = order;
+    this.#stored = stored;
+    /** Elements of the smallest values that a definition can be made of. */
+    const least = new Map<Tensor, number>();
     for (const t of order) {
       const reads = t.body ? tensorsOf(t.body) : [];
-      const needed = reads.reduce((n, r) => n + Math.min(sizeOf(r), this.#least.get(r) ?? sizeOf(r)), 0);
-      this.#least.set(t, t.body ? needed : sizeOf(t));
-      if (t.body && this.#isWidened(t, t.body, reads)) this.#widened.add(t);
+      let needed = 0;
+      for (const r of reads) needed += Math.min(sizeOf(r), least.get(r) ?? sizeOf(r));
+      least.set(t, t.body ? needed : sizeOf(t));
+      if (t.body && this.#isWidened(t, t.body, reads, needed)) this.#widened.add(t);
     }
   }
 
   /** Whether a sum of few terms is twice as wide as all that it is made of, or a value follows such a sum point by point. */
-  #isWidened(t: Tensor, body: Expr, reads: readonly Tensor[]): boolean {
+  #isWidened(t: Tensor, body: Expr, reads: readonly Tensor[], needed: number): boolean {
+    const isWider = sizeOf(t) >= 1.9 * needed;
+    const isFollowing = this.#nested === "all" && reads.some((r) => this.#widened.has(r) && sizeOf(r) === sizeOf(t));
+    if (!isWider && !isFollowing) return false;
     const length = lengthOf(body);
-    if (length === 1) return this.#nested === "all" && reads.some((r) => this.#widened.has(r) && sizeOf(r) === sizeOf(t));
+    if (length === 1) return isFollowing;
     // One more time each term is a product and a sum, in place of a store and a load.
-    const most = this.#nested === "cheap" ? this.#perByte * (t.half ? 2 : 4) : longest;
-    return length <= most && sizeOf(t) >= 1.9 * (this.#least.get(t) ?? Infinity);
+    return isWider && length <= (this.#nested === "cheap" ? this.#perByte * (t.half ? 2 : 4) : longest);
   }
 
   /** The axes of which one invocation of a launch must take all points. */
@@ -72,27 +81,38 @@ export class Nest {
     return [...(this.#covered.get(root) ?? [])];
   }
 
-  /** Notes how a definition, whose readers are all settled, uses others. */
-  note(t: Tensor, body: Expr, isStored: boolean): void {
-    const uses = isStored ? [{ root: t, from: t.axes.map((a) => new Set([a])), on: new Set(t.axes) }] : this.#uses.get(t);
-    for (const r of readsOf(body)) {
-      if (!r.tensor.body) continue;
-      const before = this.#uses.has(r.tensor) ? this.#uses.get(r.tensor) : [];
-      const now = uses?.map(({ root, from }): Use => {
-        const origin = (free: readonly Axis[]): ReadonlySet<Axis> => new Set(free.flatMap((a) => {
-          const k = t.axes.indexOf(a);
-          return k < 0 ? [a] : [...(from[k] ?? [])];
-        }));
-        return { root, from: r.at.map((e) => origin(e.free)), on: origin(r.free) };
-      });
-      this.#uses.set(r.tensor, before && now && before.length + now.length <= widest ? [...before, ...now] : undefined);
-    }
+  /** How launches use a value whose readers are all settled; undefined where there are too many uses to follow. */
+  #usesOf(t: Tensor): readonly Use[] | undefined {
+    if (!this.#uses.has(t)) this.#uses.set(t, this.#followed(t));
+    return this.#uses.get(t);
   }
 
-  /** Whether a definition is computed inside its readers; if so, they are to cover the axes that it does not depend on. */
+  #followed(t: Tensor): readonly Use[] | undefined {
+    this.#readers ??= readersIn(this.#order);
+    const found: Use[] = [];
+    for (const by of this.#readers.get(t) ?? []) {
+      const uses = this.#stored.has(by) ? [{ root: by, from: by.axes.map((a) => new Set([a])) }] : this.#usesOf(by);
+      if (!uses) return undefined;
+      for (const r of readsOf(by.body as Expr)) {
+        if (r.tensor !== t) continue;
+        for (const { root, from } of uses) {
+          const origin = (free: readonly Axis[]): ReadonlySet<Axis> => new Set(free.flatMap((a) => {
+            const k = by.axes.indexOf(a);
+            return k < 0 ? [a] : [...(from[k] ?? [])];
+          }));
+          found.push({ root, from: r.at.map((e) => origin(e.free)), on: origin(r.free) });
+        }
+        if (found.length > widest) return undefined;
+      }
+    }
+    return found;
+  }
+
+  /** Whether a definition, whose readers are all settled, is computed inside them; if so, they are to cover the axes that it does not depend on. */
   takes(t: Tensor): boolean {
-    const uses = this.#uses.get(t);
-    if (!uses || uses.length === 0 || t.type !== "real" || !this.#widened.has(t)) return false;
+    if (t.type !== "real" || !this.#widened.has(t)) return false;
+    const uses = this.#usesOf(t);
+    if (!uses || uses.length === 0) return false;
     const wanted = new Map<Tensor, ReadonlySet<Axis>>();
     for (const { root, on } of uses) {
       const points = [...on].reduce((n, a) => n * a.extent, 1);
@@ -107,12 +127,25 @@ export class Nest {
   }
 }
 
+function readersIn(order: readonly Tensor[]): ReadonlyMap<Tensor, readonly Tensor[]> {
+  const readers = new Map<Tensor, Tensor[]>();
+  for (let i = order.length - 1; i >= 0; i--) {
+    const t = order[i] as Tensor;
+    for (const r of t.body ? tensorsOf(t.body) : []) {
+      const list = readers.get(r);
+      if (list) list.push(t);
+      else readers.set(r, [t]);
+    }
+  }
+  return readers;
+}
+
 /** Terms of the sums in an expression. */
 function lengthOf(body: Expr): number {
   let length = 1;
   const seen = new Set<Expr>();
   const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
+    if (!e.reduces || seen.has(e)) return;
     seen.add(e);
     if (e.kind === "reduce") length *= e.over.reduce((n, a) => n * a.extent, 1);
     partsOf(e).forEach(visit);

@@ -24,6 +24,8 @@ const leastSubgroup = 8;
 /** Kernels in one launch, and invocations. */
 const most = 12;
 const widest = 2 ** 30;
+/** More kinds of launches than there can be. */
+const mostKeys = 2 ** 26;
 
 /** What must be known besides the launches. */
 export interface Surroundings {
@@ -37,6 +39,19 @@ export interface Surroundings {
   readonly masked: boolean;
 }
 
+/** What launches read or write. */
+interface Value {
+  readonly id: number;
+  readonly bytes: number;
+  readonly bindings: number;
+  /** The kernel that writes it, or -1, and those that read it. */
+  readonly writer: number;
+  readonly readers: readonly number[];
+  /** Whether it shares its memory with others, and whether it is needed when the last launch is done. */
+  readonly isTransient: boolean;
+  readonly atEnd: boolean;
+}
+
 /** A launch before it is put together. */
 interface Node {
   /** Its kernels, by their places in the order in which they came. */
@@ -44,13 +59,13 @@ interface Node {
   readonly isUpdate: boolean;
   /** Whether its programs may run in ranges. */
   readonly isPlain: boolean;
-  readonly tensors: ReadonlySet<Tensor>;
+  readonly values: readonly Value[];
   readonly bindings: number;
   readonly sums: Sums;
   /** What sharing costs. */
   readonly price: number;
-  /** What programs it has: launches of one key mostly share a shader. */
-  readonly key: string;
+  /** What programs it has, as a number: launches of one key mostly share a shader. */
+  readonly key: number;
 }
 
 /** Of the programs of a launch: their invocations, lengths, work; products of these; the greatest length. */
@@ -63,11 +78,9 @@ interface Sums {
   readonly longest: number;
 }
 
-/** What a launch would be together with one at another place, but for its tensors. */
+/** A launch at another place, and by how much all shaders together get longer with it, where as many launches as can do likewise share that. */
 interface Partner {
-  readonly both: Omit<Node, "tensors">;
   readonly to: number;
-  /** By how much all shaders together get longer, where as many launches as can do likewise share that. */
   readonly text: number;
 }
 
@@ -102,14 +115,14 @@ class Sharing {
   readonly #around: Surroundings;
   /** The launches that must be done before each. */
   readonly #before: readonly (readonly number[])[];
-  /** By kernel, what its results may be written over, those for which there is something. */
+  /** By kernel, what its results may be written over. */
   readonly #replaceable: readonly ReadonlyMap<Tensor, readonly Tensor[]>[];
-  readonly #writer = new Map<Tensor, number>();
-  readonly #readers = new Map<Tensor, number[]>();
-  /** By kernel, the number of its program. */
-  readonly #programs: readonly number[];
-  /** By key, how many launches have it. */
-  readonly #uses = new Map<string, number>();
+  readonly #values: ReadonlyMap<Tensor, Value>;
+  /** The programs of a key, and how many launches have it. */
+  readonly #keys: { readonly programs: readonly number[]; uses: number }[] = [];
+  readonly #keyOf = new Map<string, number>();
+  /** The key of two launches as one, by theirs. */
+  readonly #joined = new Map<number, number>();
   #order: Node[];
   /** By kernel, the place of its launch in the order. */
   readonly #place: Int32Array;
@@ -119,32 +132,20 @@ class Sharing {
   readonly #low: Int32Array;
   readonly #high: Int32Array;
   readonly #longest: number;
-  readonly #transient: readonly { readonly bytes: number; readonly writer: number; readonly readers: readonly number[]; readonly atEnd: boolean }[];
-  /** Which of the transient values a tensor is. */
-  readonly #transientOf: ReadonlyMap<Tensor, number>;
+  /** Bytes that live on from before each place of the order as it came: what is changed behind a place changes nothing here. */
+  readonly #entering: Float64Array;
+  /** By value, where it is last used in a stretch that is looked at, or -1 where it is used behind it. */
+  readonly #last: Int32Array;
   readonly #peak: number;
 
   constructor(made: readonly Made[], around: Surroundings) {
     this.#made = made;
     this.#around = around;
-    made.forEach(({ loops }, i) => {
-      for (const t of loops.writes) this.#writer.set(t, i);
-      for (const t of loops.reads) {
-        const list = this.#readers.get(t);
-        if (list) list.push(i);
-        else this.#readers.set(t, [i]);
-      }
-    });
-    const programs = [...new Set(made.map(({ loops }) => loops.like ?? loops))];
-    const numbers = new Map(programs.map((p, n) => [p, n]));
-    this.#programs = made.map(({ loops }) => numbers.get(loops.like ?? loops) ?? 0);
+    const values = this.#values = valuesOf(made, around);
     this.#before = this.#needs();
-    this.#replaceable = made.map(({ kernel }) => new Map([...replaceable(kernel.results, kernel.axes)].filter(([, olds]) => olds.length > 0)));
-    const { own, atEnd } = around.storage;
-    const transient = [...this.#writer].filter(([t]) => !own.has(t));
-    this.#transient = transient.map(([t, writer]) => ({ writer, bytes: bytesOf(t), readers: this.#readers.get(t) ?? [], atEnd: atEnd.has(t) }));
-    this.#transientOf = new Map(transient.map(([t], i) => [t, i]));
-    this.#order = made.map((_, i) => this.#node(i));
+    this.#replaceable = made.map(({ kernel }) => replaceable(kernel.results, kernel.axes));
+    const numbers = new Map<Loops, number>();
+    this.#order = made.map((_, i) => this.#node(i, numbers));
     this.#place = Int32Array.from(made.keys());
     const after = made.map((): number[] => []);
     this.#before.forEach((list, i) => list.forEach((b) => after[b]?.push(i)));
@@ -152,7 +153,16 @@ class Sharing {
     [this.#low, this.#high] = [new Int32Array(made.length), new Int32Array(made.length)];
     this.#lift(0, made.length);
     this.#longest = this.#low.reduce((a, b) => Math.max(a, b), 0);
-    const peak = Math.max(0, ...this.#living(this.#order, 0));
+    const entering = this.#entering = new Float64Array(made.length + 2);
+    for (const { isTransient, writer, readers, bytes, atEnd } of values.values()) {
+      if (!isTransient) continue;
+      const last = atEnd ? made.length : readers.reduce((a, b) => Math.max(a, b), writer);
+      entering[writer + 1] = (entering[writer + 1] as number) + bytes;
+      entering[last + 1] = (entering[last + 1] as number) - bytes;
+    }
+    for (let i = 1; i < entering.length; i++) entering[i] = (entering[i] as number) + (entering[i - 1] as number);
+    this.#last = new Int32Array(values.size);
+    const { peak } = this.#living(this.#order, 0, made.length - 1);
     this.#peak = peak + Math.min(Math.max(growth.share * peak, growth.least), growth.most);
   }
 
@@ -162,11 +172,11 @@ class Sharing {
       this.#lower(at, at + 1);
       const partners: Partner[] = [];
       for (let to = at + 1; to < Math.min(this.#order.length, at + 1 + window); to++) {
-        const partner = this.#both(at, to);
-        if (partner) partners.push(partner);
+        const text = this.#lengthening(this.#order[at] as Node, this.#order[to] as Node);
+        if (text !== undefined) partners.push({ to, text });
       }
       partners.sort((a, b) => a.text - b.text || b.to - a.to);
-      partners.some(({ both, to }) => this.#merge(at, to, both));
+      partners.some(({ to }) => this.#merge(at, to));
     }
     return this.#order;
   }
@@ -180,8 +190,10 @@ class Sharing {
       const set = new Set<number>();
       const olds = loops.writes.flatMap((t) => overwrites.get(t) ?? []);
       for (const t of loops.reads.flatMap((x) => [x, ...(behind.get(x) ?? [])])) {
-        for (const from of [this.#writer.get(t), overwriter.get(t)]) if (from !== undefined && from < i) set.add(from);
-        readers.set(t, [...(readers.get(t) ?? []), i]);
+        for (const from of [this.#values.get(t)?.writer ?? -1, overwriter.get(t) ?? -1]) if (from >= 0 && from < i) set.add(from);
+        const list = readers.get(t);
+        if (list) list.push(i);
+        else readers.set(t, [i]);
       }
       for (const t of olds) {
         for (const r of readers.get(t) ?? []) if (r < i) set.add(r);
@@ -191,68 +203,95 @@ class Sharing {
     });
   }
 
-  #node(m: number): Node {
+  /** A kernel by itself. `numbers` are those of the programs. */
+  #node(m: number, numbers: Map<Loops, number>): Node {
     const { kernel, loops } = this.#made[m] as Made;
     const { straight, work } = weightOf(loops);
-    const key = this.#key([m]);
+    const program = loops.like ?? loops;
+    const number = numbers.get(program) ?? numbers.size;
+    numbers.set(program, number);
+    const key = this.#key([number]);
     this.#count(key, 1);
-    const tensors = new Set([...loops.reads, ...loops.writes]);
+    const values = [...new Set([...loops.reads, ...loops.writes])].map((t) => this.#values.get(t) as Value);
     return {
       members: [m], key, isPlain: !loops.adds && !loops.team && !(loops.subgroup && loops.subgroup < leastSubgroup), isUpdate: this.#around.phase((kernel.results[0] as Definition).root) === "update",
-      tensors, bindings: [...tensors].reduce((n, t) => n + this.#around.bindingsOf(t), 0), price: 0,
+      values, bindings: values.reduce((n, v) => n + v.bindings, 0), price: 0,
       sums: { invocations: loops.invocations, straight, work, passed: loops.invocations * straight, crowded: work * straight, longest: straight },
     };
   }
 
-  /** What all lanes pass through idly, or what the work loses beside what asks for more registers. */
-  #price({ invocations, straight, work, passed, crowded, longest }: Sums): number {
-    return this.#around.masked ? invocations * straight - passed : crowding * (work - crowded / longest);
+  /** What all lanes pass through idly if two launches are one, or what the work loses beside what asks for more registers. */
+  #price(p: Sums, q: Sums): number {
+    if (this.#around.masked) return (p.invocations + q.invocations) * (p.straight + q.straight) - (p.passed + q.passed);
+    return crowding * (p.work + q.work - (p.crowded + q.crowded) / Math.max(p.longest, q.longest));
   }
 
-  /** Two launches as one; undefined where that cannot be or costs more than a start. */
-  #both(from: number, to: number): Partner | undefined {
-    const [a, b] = [this.#order[from] as Node, this.#order[to] as Node];
+  /** What two launches as one add to all shaders; undefined where they cannot be one or where that costs more than a start. */
+  #lengthening(a: Node, b: Node): number | undefined {
     if (!a.isPlain || !b.isPlain || a.isUpdate !== b.isUpdate || a.members.length + b.members.length > most) return undefined;
-    const [k, l] = [a.members[0] as number, b.members[0] as number];
+    const k = a.members[0] as number;
+    const l = b.members[0] as number;
     if (Math.max(this.#low[k] as number, this.#low[l] as number) > Math.min(this.#high[k] as number, this.#high[l] as number)) return undefined;
-    const [p, q] = [a.sums, b.sums];
-    const sums = {
-      invocations: p.invocations + q.invocations, straight: p.straight + q.straight, work: p.work + q.work,
-      passed: p.passed + q.passed, crowded: p.crowded + q.crowded, longest: Math.max(p.longest, q.longest),
-    };
-    if (sums.invocations > widest) return undefined;
-    const price = this.#price(sums);
-    const { lanes, maxBindings, bindingsOf } = this.#around;
-    if (price - a.price - b.price > start * lanes + slack * sums.work) return undefined;
+    const p = a.sums;
+    const q = b.sums;
+    if (p.invocations + q.invocations > widest) return undefined;
+    if (this.#price(p, q) - a.price - b.price > start * this.#around.lanes + slack * (p.work + q.work)) return undefined;
     let { bindings } = a;
-    for (const t of b.tensors) if (!a.tensors.has(t)) bindings += bindingsOf(t);
-    if (bindings > maxBindings) return undefined;
-    const members = [...a.members, ...b.members].sort((x, y) => x - y);
-    const key = this.#key(members);
-    return { to, text: this.#lengthening(a, b, key), both: { members, key, isPlain: true, isUpdate: a.isUpdate, bindings, sums, price } };
+    for (const v of b.values) if (!a.values.includes(v)) bindings += v.bindings;
+    if (bindings > this.#around.maxBindings) return undefined;
+    // Their length, if nobody has these programs yet, less what nobody runs alone any more.
+    const last = a.key === b.key ? 2 : 1;
+    const freed = (this.#uses(a.key) === last ? p.straight : 0) + (this.#uses(b.key) === last ? q.straight : 0);
+    return ((this.#uses(this.#join(a.key, b.key)) > 0 ? 0 : p.straight + q.straight) - freed) / Math.min(this.#uses(a.key), this.#uses(b.key));
   }
 
-  #key(members: readonly number[]): string {
-    return members.map((m) => this.#programs[m] as number).sort((x, y) => x - y).join();
+  /** The key of some programs. */
+  #key(programs: readonly number[]): number {
+    const text = programs.join();
+    const known = this.#keyOf.get(text);
+    if (known !== undefined) return known;
+    const key = this.#keys.push({ programs, uses: 0 }) - 1;
+    this.#keyOf.set(text, key);
+    return key;
   }
 
-  #count(key: string, more: number): void {
-    this.#uses.set(key, (this.#uses.get(key) ?? 0) + more);
+  /** The key of two launches as one. */
+  #join(a: number, b: number): number {
+    const pair = Math.min(a, b) * mostKeys + Math.max(a, b);
+    let key = this.#joined.get(pair);
+    if (key === undefined) {
+      const programs = [a, b].flatMap((k) => this.#keys[k]?.programs ?? []);
+      this.#joined.set(pair, key = this.#key(programs.sort((x, y) => x - y)));
+    }
+    return key;
   }
 
-  /** What two launches as one add to all shaders: their length, if nobody has these programs yet, less what nobody runs alone any more. */
-  #lengthening(a: Node, b: Node, key: string): number {
-    const uses = (k: string): number => this.#uses.get(k) ?? 0;
-    const isLast = (x: Node): boolean => uses(x.key) === (a.key === b.key ? 2 : 1);
-    const freed = (isLast(a) ? a.sums.straight : 0) + (isLast(b) ? b.sums.straight : 0);
-    return ((uses(key) > 0 ? 0 : a.sums.straight + b.sums.straight) - freed) / Math.min(uses(a.key), uses(b.key));
+  #uses(key: number): number {
+    return this.#keys[key]?.uses ?? 0;
+  }
+
+  #count(key: number, more: number): void {
+    (this.#keys[key] as { uses: number }).uses += more;
+  }
+
+  /** Two launches as one. */
+  #both(a: Node, b: Node): Node {
+    const [p, q] = [a.sums, b.sums];
+    const values = [...a.values, ...b.values.filter((v) => !a.values.includes(v))];
+    return {
+      members: [...a.members, ...b.members].sort((x, y) => x - y), key: this.#join(a.key, b.key), isPlain: true, isUpdate: a.isUpdate,
+      values, bindings: values.reduce((n, v) => n + v.bindings, 0), price: this.#price(p, q),
+      sums: {
+        invocations: p.invocations + q.invocations, straight: p.straight + q.straight, work: p.work + q.work,
+        passed: p.passed + q.passed, crowded: p.crowded + q.crowded, longest: Math.max(p.longest, q.longest),
+      },
+    };
   }
 
   /** Puts two launches together, as late as the first may run or as early as the second. */
-  #merge(from: number, to: number, sum: Partner["both"]): boolean {
+  #merge(from: number, to: number): boolean {
     const between = this.#order.slice(from + 1, to);
     const [one, other] = [this.#order[from] as Node, this.#order[to] as Node];
-    const both = { ...sum, tensors: new Set([...one.tensors, ...other.tensors]) };
     const after: Node[] = [];
     const late = new Set(one.members);
     const waits = (x: Node): boolean => x.members.some((m) => this.#before[m]?.some((b) => late.has(b)));
@@ -269,11 +308,9 @@ class Sharing {
       first.unshift(x);
       for (const m of x.members) for (const b of this.#before[m] ?? []) early.add(b);
     }
+    const both = this.#both(one, other);
     const ways = [[...between.filter((x) => !after.includes(x)), both, ...after], [...first, both, ...between.filter((x) => !first.includes(x))]];
-    const played = ways.map((nodes) => {
-      const live = this.#living(nodes, from, to);
-      return { nodes, peak: Math.max(...live), area: live.reduce((a, b) => a + b, 0) };
-    });
+    const played = ways.map((nodes) => ({ nodes, ...this.#living(nodes, from, to) }));
     const [best] = played.filter((w) => w.peak <= this.#peak).sort((a, b) => a.area - b.area);
     if (!best) return false;
     this.#count(one.key, -1);
@@ -305,36 +342,56 @@ class Sharing {
     }
   }
 
-  /** Bytes of transient values that live at each place of a stretch of the order, if it were these launches; all others stay. */
-  #living(nodes: readonly Node[], from: number, to = from + nodes.length - 1): Float64Array {
-    const { own } = this.#around.storage;
-    const end = from + nodes.length - 1;
-    const place = this.#place.slice();
-    for (let m = 0; m < place.length; m++) if ((place[m] as number) >= from) place[m] = (place[m] as number) - (to - end);
-    nodes.forEach((n, i) => n.members.forEach((m) => (place[m] = from + i)));
-    // First by how much it changes from place to place.
-    const live = new Float64Array(nodes.length + 1);
-    const lasts = new Int32Array(this.#transient.length).fill(-1);
-    this.#transient.forEach(({ bytes, writer, readers, atEnd }, t) => {
-      const first = place[writer] as number;
-      if (first > end) return;
-      let last = atEnd ? Infinity : first;
-      for (let k = 0; k < readers.length; k++) last = Math.max(last, place[readers[k] as number] as number);
-      if (last < from) return;
-      const at = Math.max(first, from) - from;
-      live[at] = (live[at] as number) + bytes;
-      if (last > end) return;
-      lasts[t] = last;
-      live[last + 1 - from] = (live[last + 1 - from] as number) - bytes;
-    });
-    for (let i = 1; i < live.length; i++) live[i] = (live[i] as number) + (live[i - 1] as number);
-    nodes.forEach((n, i) => {
-      if (n.members.every((m) => this.#replaceable[m]?.size === 0)) return;
-      const choices = new Map(n.members.map((m) => [(this.#made[m] as Made).kernel, this.#replaceable[m] ?? new Map()]));
-      const isLast = (t: Tensor): boolean => lasts[this.#transientOf.get(t) ?? -1] === from + i && !n.members.includes(this.#writer.get(t) as number);
-      const pairs = taken([...choices.keys()], (k) => choices.get(k) ?? new Map(), (t) => !own.has(t), isLast);
-      for (const [, old] of pairs) live[i] = (live[i] as number) - bytesOf(old);
-    });
-    return live.subarray(0, nodes.length);
+  /** The most bytes of transient values that live at any place of a stretch of the order if it were these launches, and their sum over all places. */
+  #living(nodes: readonly Node[], from: number, to: number): { readonly peak: number; readonly area: number } {
+    const last = this.#last;
+    for (let i = 0; i < nodes.length; i++) for (const v of (nodes[i] as Node).values) last[v.id] = i;
+    let [now, peak, area] = [this.#entering[from] as number, 0, 0];
+    for (let i = 0; i < nodes.length; i++) {
+      const { members, values } = nodes[i] as Node;
+      let gone = 0;
+      for (const v of values) {
+        if (!v.isTransient) continue;
+        if (members.includes(v.writer)) now += v.bytes;
+        if (last[v.id] !== i) continue;
+        if (v.atEnd || v.readers.some((r) => (this.#place[r] as number) > to)) last[v.id] = -1;
+        else gone += v.bytes;
+      }
+      const live = now - this.#overwritten(members, i);
+      if (live > peak) peak = live;
+      area += live;
+      now -= gone;
+    }
+    return { peak, area };
   }
+
+  /** Bytes of the values that a launch at a place of the stretch writes others over. */
+  #overwritten(members: readonly number[], at: number): number {
+    if (members.every((m) => this.#replaceable[m]?.size === 0)) return 0;
+    const choices = new Map(members.map((m) => [(this.#made[m] as Made).kernel, this.#replaceable[m] ?? new Map()]));
+    const isLast = (t: Tensor): boolean => {
+      const v = this.#values.get(t) as Value;
+      return v.isTransient && this.#last[v.id] === at && !members.includes(v.writer);
+    };
+    const pairs = taken([...choices.keys()], (k) => choices.get(k) ?? new Map(), (t) => !this.#around.storage.own.has(t), isLast);
+    return pairs.reduce((n, [, old]) => n + bytesOf(old), 0);
+  }
+}
+
+/** What some launches read or write. */
+function valuesOf(made: readonly Made[], { storage: { own, atEnd }, bindingsOf }: Surroundings): ReadonlyMap<Tensor, Value> {
+  const writer = new Map<Tensor, number>();
+  const readers = new Map<Tensor, number[]>();
+  made.forEach(({ loops }, i) => {
+    for (const t of loops.writes) writer.set(t, i);
+    for (const t of loops.reads) {
+      const list = readers.get(t);
+      if (list) list.push(i);
+      else readers.set(t, [i]);
+    }
+  });
+  const all = new Set([...writer.keys(), ...readers.keys()]);
+  return new Map([...all].map((t, id) => [t, {
+    id, bytes: bytesOf(t), bindings: bindingsOf(t), writer: writer.get(t) ?? -1, readers: readers.get(t) ?? [], isTransient: writer.has(t) && !own.has(t), atEnd: atEnd.has(t),
+  }]));
 }

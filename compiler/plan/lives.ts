@@ -22,16 +22,21 @@ export interface Stays {
 
 /**
  * Values that a result of a launch may be written over, if nobody reads them later: the launch reads them only at the point that an invocation
- * writes, and each invocation reads before it writes. By result.
+ * writes, and each invocation reads before it writes. By result, where there are any.
  */
 export function replaceable(results: readonly Pick<Result, "root" | "body" | "at">[], axes = longAxes((results[0] as Result).root)): ReadonlyMap<Tensor, readonly Tensor[]> {
-  const read = new Map<Tensor, boolean>();
+  const isOwn = new Map<Tensor, boolean>();
   for (const { body } of results) {
-    for (const r of readsOf(body)) read.set(r.tensor, (read.get(r.tensor) ?? true) && r.outside === "never" && isOwnPoint(r, axes));
+    for (const r of readsOf(body)) if (isOwn.get(r.tensor) !== false) isOwn.set(r.tensor, r.outside === "never" && isOwnPoint(r, axes));
   }
-  const own = [...read].flatMap(([t, isOwn]) => (isOwn ? [t] : []));
-  return new Map(results.map(({ root, at }) => [root, at || root.type === "wide" || longAxes(root).length !== axes.length ? []
-    : own.filter((t) => sizeOf(t) === sizeOf(root) && t.type === root.type && t.half === root.half)]));
+  const found = new Map<Tensor, readonly Tensor[]>();
+  for (const { root, at } of results) {
+    if (at || root.type === "wide" || longAxes(root).length !== axes.length) continue;
+    const olds: Tensor[] = [];
+    for (const [t, own] of isOwn) if (own && sizeOf(t) === sizeOf(root) && t.type === root.type && t.half === root.half) olds.push(t);
+    if (olds.length > 0) found.set(root, olds);
+  }
+  return found;
 }
 
 /**

@@ -23,10 +23,23 @@ export interface Places {
 /** Bindings begin at multiples of this on every adapter. */
 const alignment = 256;
 
+/** What lies in a buffer, and when and where. */
+interface Taken {
+  readonly first: number;
+  readonly last: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 interface Bin {
   readonly bytes: number;
-  /** What lies in it, by offset. */
-  readonly taken: { readonly life: Life; readonly from: number; readonly to: number }[];
+  /** By offset. */
+  readonly taken: Taken[];
+}
+
+interface Hole {
+  readonly from: number;
+  readonly size: number;
 }
 
 /**
@@ -43,8 +56,9 @@ export function assign(lives: readonly Life[]): Places {
   const bySize = lives.map((life, i) => ({ life, i, bytes: Math.ceil(life.bytes / alignment) * alignment }));
   bySize.sort((a, b) => b.bytes - a.bytes || a.i - b.i);
   for (const { life, i, bytes } of bySize) {
-    const closed = new Set([...(apart[i] ?? [])].map((k) => buffer[k]));
-    let best: { readonly bin: number; readonly from: number; readonly size: number } | undefined;
+    const closed = new Set<number | undefined>();
+    for (const k of apart[i] ?? []) closed.add(buffer[k]);
+    let best: Hole & { readonly bin: number } | undefined;
     // The youngest buffers first: they are of about its size.
     for (let k = bins.length - 1; k >= 0 && best?.size !== bytes; k--) {
       if (closed.has(k)) continue;
@@ -55,21 +69,25 @@ export function assign(lives: readonly Life[]): Places {
     const { taken } = bins[best.bin] as Bin;
     const { from } = best;
     const after = taken.findIndex((t) => t.from > from);
-    taken.splice(after < 0 ? taken.length : after, 0, { life, from, to: from + bytes });
+    taken.splice(after < 0 ? taken.length : after, 0, { first: life.first, last: life.last, from, to: from + bytes });
     buffer[i] = best.bin;
     offset[i] = from;
   }
   return { buffer, offset, bytes: bins.map((b) => b.bytes) };
 }
 
-function smallestHole({ bytes: end, taken }: Bin, life: Life, bytes: number): { readonly from: number; readonly size: number } | undefined {
+function smallestHole({ bytes: end, taken }: Bin, { first, last }: Life, bytes: number): Hole | undefined {
   let from = 0;
-  let [at, smallest] = [-1, Infinity];
+  let at = -1;
+  let smallest = 0;
   for (let i = 0; i <= taken.length; i++) {
     const t = taken[i];
-    if (t && (t.life.first > life.last || life.first > t.life.last)) continue;
+    if (t && (t.first > last || first > t.last)) continue;
     const size = (t ? t.from : end) - from;
-    if (size >= bytes && size < smallest) [at, smallest] = [from, size];
+    if (size >= bytes && (at < 0 || size < smallest)) {
+      at = from;
+      smallest = size;
+    }
     if (t && t.to > from) from = t.to;
   }
   return at < 0 ? undefined : { from: at, size: smallest };
