@@ -163,19 +163,18 @@ function flopsIn({ axes, results, covered }: Kernel): number {
 
 /** Bindings of a kernel: one per stretch of memory, in parts where the adapter binds less at once. */
 function bind(loops: Loops, vectors: ReadonlySet<Tensor>, slices: ReadonlyMap<Tensor, Slice>, profile: Profile): { bindings: Binding[]; bound: Slice[] } {
-  const groups = new Map<string, { slice: Slice; tensors: Tensor[] }>();
+  const groups: { readonly slice: Slice; readonly tensors: Tensor[] }[] = [];
   for (const t of [...loops.writes, ...loops.reads]) {
     const slice = slices.get(t);
     invariant(slice, () => `${t.name} has no memory`);
-    const key = `${slice.buffer}:${slice.offset}:${slice.bytes}`;
-    const group = groups.get(key);
-    if (!group) groups.set(key, { slice, tensors: [t] });
+    const group = groups.find((g) => g.slice.buffer === slice.buffer && g.slice.offset === slice.offset && g.slice.bytes === slice.bytes);
+    if (!group) groups.push({ slice, tensors: [t] });
     else if (!group.tensors.includes(t)) group.tensors.push(t);
   }
   const written = new Set(loops.writes.map((t) => slices.get(t)?.buffer));
   const bindings: Binding[] = [];
   const bound: Slice[] = [];
-  for (const { slice, tensors } of groups.values()) {
+  for (const { slice, tensors } of groups) {
     const limit = Math.floor(profile.maxBinding / 256) * 256;
     const parts = Math.ceil(slice.bytes / limit);
     const part = parts === 1 ? slice.bytes : limit;

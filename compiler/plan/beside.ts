@@ -116,7 +116,7 @@ class Sharing {
   /** The launches that must be done before each. */
   readonly #before: readonly (readonly number[])[];
   /** By kernel, what its results may be written over. */
-  readonly #replaceable: readonly ReadonlyMap<Tensor, readonly Tensor[]>[];
+  readonly #replaceable: readonly { readonly choices: ReadonlyMap<Tensor, readonly Tensor[]>; readonly olds: readonly Value[] }[];
   readonly #values: ReadonlyMap<Tensor, Value>;
   /** The programs of a key, and how many launches have it. */
   readonly #keys: { readonly programs: readonly number[]; uses: number }[] = [];
@@ -124,8 +124,6 @@ class Sharing {
   /** The key of two launches as one, by theirs. */
   readonly #joined = new Map<number, number>();
   #order: Node[];
-  /** By kernel, the place of its launch in the order. */
-  readonly #place: Int32Array;
   /** The launches that each must be done before. */
   readonly #after: readonly (readonly number[])[];
   /** By kernel, the first and the last step of its launch in a chain of needs, if no chain is to get longer. */
@@ -136,6 +134,9 @@ class Sharing {
   readonly #entering: Float64Array;
   /** By value, where it is last used in a stretch that is looked at, or -1 where it is used behind it. */
   readonly #last: Int32Array;
+  /** By kernel, the number of the latest stretch that it was in; how many there were. */
+  readonly #stretch: Int32Array;
+  #stretches = 0;
   readonly #peak: number;
 
   constructor(made: readonly Made[], around: Surroundings) {
@@ -143,10 +144,12 @@ class Sharing {
     this.#around = around;
     const values = this.#values = valuesOf(made, around);
     this.#before = this.#needs();
-    this.#replaceable = made.map(({ kernel }) => replaceable(kernel.results, kernel.axes));
+    this.#replaceable = made.map(({ kernel }) => {
+      const choices = replaceable(kernel.results, kernel.axes);
+      return { choices, olds: choices.size > 0 ? [...choices.values()].flat().map((t) => values.get(t) as Value) : [] };
+    });
     const numbers = new Map<Loops, number>();
     this.#order = made.map((_, i) => this.#node(i, numbers));
-    this.#place = Int32Array.from(made.keys());
     const after = made.map((): number[] => []);
     this.#before.forEach((list, i) => list.forEach((b) => after[b]?.push(i)));
     this.#after = after;
@@ -162,7 +165,8 @@ class Sharing {
     }
     for (let i = 1; i < entering.length; i++) entering[i] = (entering[i] as number) + (entering[i - 1] as number);
     this.#last = new Int32Array(values.size);
-    const { peak } = this.#living(this.#order, 0, made.length - 1);
+    this.#stretch = new Int32Array(made.length);
+    const { peak } = this.#living(this.#order, 0);
     this.#peak = peak + Math.min(Math.max(growth.share * peak, growth.least), growth.most);
   }
 
@@ -310,14 +314,13 @@ class Sharing {
     }
     const both = this.#both(one, other);
     const ways = [[...between.filter((x) => !after.includes(x)), both, ...after], [...first, both, ...between.filter((x) => !first.includes(x))]];
-    const played = ways.map((nodes) => ({ nodes, ...this.#living(nodes, from, to) }));
+    const played = ways.map((nodes) => ({ nodes, ...this.#living(nodes, from) }));
     const [best] = played.filter((w) => w.peak <= this.#peak).sort((a, b) => a.area - b.area);
     if (!best) return false;
     this.#count(one.key, -1);
     this.#count(other.key, -1);
     this.#count(both.key, 1);
     this.#order.splice(from, to - from + 1, ...best.nodes);
-    for (let i = from; i < this.#order.length; i++) for (const m of (this.#order[i] as Node).members) this.#place[m] = i;
     // Further on nobody looks for partners any more; what comes before is looked at when its turn comes.
     this.#lift(from, from + window + 1);
     this.#lower(from, from + best.nodes.length);
@@ -326,7 +329,8 @@ class Sharing {
 
   /** Reckons the first steps of the launches of a stretch anew. */
   #lift(from: number, end: number): void {
-    for (const { members } of this.#order.slice(from, end)) {
+    for (let i = from; i < Math.min(end, this.#order.length); i++) {
+      const { members } = this.#order[i] as Node;
       let first = 0;
       for (const m of members) for (const b of this.#before[m] as readonly number[]) first = Math.max(first, 1 + (this.#low[b] as number));
       for (const m of members) this.#low[m] = first;
@@ -335,18 +339,31 @@ class Sharing {
 
   /** Reckons the last steps of the launches of a stretch anew. */
   #lower(from: number, end: number): void {
-    for (const { members } of this.#order.slice(from, end).reverse()) {
+    for (let i = end - 1; i >= from; i--) {
+      const { members } = this.#order[i] as Node;
       let last = this.#longest;
       for (const m of members) for (const a of this.#after[m] as readonly number[]) last = Math.min(last, (this.#high[a] as number) - 1);
       for (const m of members) this.#high[m] = last;
     }
   }
 
-  /** The most bytes of transient values that live at any place of a stretch of the order if it were these launches, and their sum over all places. */
-  #living(nodes: readonly Node[], from: number, to: number): { readonly peak: number; readonly area: number } {
+  /**
+   * The most bytes of transient values that live at any place of a stretch, which begins where the order is still as it came, if it were these launches, and
+   * their sum over all places.
+   */
+  #living(nodes: readonly Node[], from: number): { readonly peak: number; readonly area: number } {
     const last = this.#last;
-    for (let i = 0; i < nodes.length; i++) for (const v of (nodes[i] as Node).values) last[v.id] = i;
-    let [now, peak, area] = [this.#entering[from] as number, 0, 0];
+    const stretch = this.#stretch;
+    const number = ++this.#stretches;
+    for (let i = 0; i < nodes.length; i++) {
+      const { members, values } = nodes[i] as Node;
+      for (const m of members) stretch[m] = number;
+      for (const v of values) last[v.id] = i;
+    }
+    const isBehind = (reader: number): boolean => reader >= from && stretch[reader] !== number;
+    let now = this.#entering[from] as number;
+    let peak = 0;
+    let area = 0;
     for (let i = 0; i < nodes.length; i++) {
       const { members, values } = nodes[i] as Node;
       let gone = 0;
@@ -354,7 +371,7 @@ class Sharing {
         if (!v.isTransient) continue;
         if (members.includes(v.writer)) now += v.bytes;
         if (last[v.id] !== i) continue;
-        if (v.atEnd || v.readers.some((r) => (this.#place[r] as number) > to)) last[v.id] = -1;
+        if (v.atEnd || v.readers.some(isBehind)) last[v.id] = -1;
         else gone += v.bytes;
       }
       const live = now - this.#overwritten(members, i);
@@ -367,13 +384,10 @@ class Sharing {
 
   /** Bytes of the values that a launch at a place of the stretch writes others over. */
   #overwritten(members: readonly number[], at: number): number {
-    if (members.every((m) => this.#replaceable[m]?.size === 0)) return 0;
-    const choices = new Map(members.map((m) => [(this.#made[m] as Made).kernel, this.#replaceable[m] ?? new Map()]));
-    const isLast = (t: Tensor): boolean => {
-      const v = this.#values.get(t) as Value;
-      return v.isTransient && this.#last[v.id] === at && !members.includes(v.writer);
-    };
-    const pairs = taken([...choices.keys()], (k) => choices.get(k) ?? new Map(), (t) => !this.#around.storage.own.has(t), isLast);
+    const isLast = (v: Value): boolean => v.isTransient && this.#last[v.id] === at && !members.includes(v.writer);
+    if (!members.some((m) => this.#replaceable[m]?.olds.some(isLast))) return 0;
+    const choices = new Map(members.map((m) => [(this.#made[m] as Made).kernel, this.#replaceable[m]?.choices ?? new Map()]));
+    const pairs = taken([...choices.keys()], (k) => choices.get(k) ?? new Map(), (t) => !this.#around.storage.own.has(t), (t) => isLast(this.#values.get(t) as Value));
     return pairs.reduce((n, [, old]) => n + bytesOf(old), 0);
   }
 }

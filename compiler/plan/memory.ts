@@ -37,11 +37,6 @@ interface Bin {
   readonly taken: Taken[];
 }
 
-interface Hole {
-  readonly from: number;
-  readonly size: number;
-}
-
 /**
  * Gives every value a place, the largest values first, each in the smallest hole that is free for its whole life, or else in
  * a new buffer of its size ("greedy by size for offset calculation", Pisarchyk and Lee, 2020, arXiv 2001.03288, with a buffer
@@ -58,14 +53,7 @@ export function assign(lives: readonly Life[]): Places {
   for (const { life, i, bytes } of bySize) {
     const closed = new Set<number | undefined>();
     for (const k of apart[i] ?? []) closed.add(buffer[k]);
-    let best: Hole & { readonly bin: number } | undefined;
-    // The youngest buffers first: they are of about its size.
-    for (let k = bins.length - 1; k >= 0 && best?.size !== bytes; k--) {
-      if (closed.has(k)) continue;
-      const hole = smallestHole(bins[k] as Bin, life, bytes);
-      if (hole && (!best || hole.size < best.size)) best = { bin: k, ...hole };
-    }
-    best ??= { bin: bins.push({ bytes, taken: [] }) - 1, from: 0, size: bytes };
+    const best = smallestHole(bins, closed, life, bytes) ?? { bin: bins.push({ bytes, taken: [] }) - 1, from: 0 };
     const { taken } = bins[best.bin] as Bin;
     const { from } = best;
     const after = taken.findIndex((t) => t.from > from);
@@ -76,19 +64,27 @@ export function assign(lives: readonly Life[]): Places {
   return { buffer, offset, bytes: bins.map((b) => b.bytes) };
 }
 
-function smallestHole({ bytes: end, taken }: Bin, { first, last }: Life, bytes: number): Hole | undefined {
-  let from = 0;
-  let at = -1;
+/** The smallest hole of at least so many bytes that is free for a whole life, in none of the closed buffers; of equal ones that in the youngest buffer. */
+function smallestHole(bins: readonly Bin[], closed: ReadonlySet<number | undefined>, { first, last }: Life, bytes: number): { readonly bin: number; readonly from: number } | undefined {
+  let bin = -1;
+  let at = 0;
   let smallest = 0;
-  for (let i = 0; i <= taken.length; i++) {
-    const t = taken[i];
-    if (t && (t.first > last || first > t.last)) continue;
-    const size = (t ? t.from : end) - from;
-    if (size >= bytes && (at < 0 || size < smallest)) {
-      at = from;
-      smallest = size;
+  // The youngest buffers first: they are of about its size.
+  for (let k = bins.length - 1; k >= 0 && (bin < 0 || smallest > bytes); k--) {
+    if (closed.has(k)) continue;
+    const { bytes: end, taken } = bins[k] as Bin;
+    let from = 0;
+    for (let i = 0; i <= taken.length; i++) {
+      const t = taken[i];
+      if (t && (t.first > last || first > t.last)) continue;
+      const size = (t ? t.from : end) - from;
+      if (size >= bytes && (bin < 0 || size < smallest)) {
+        bin = k;
+        at = from;
+        smallest = size;
+      }
+      if (t && t.to > from) from = t.to;
     }
-    if (t && t.to > from) from = t.to;
   }
-  return at < 0 ? undefined : { from: at, size: smallest };
+  return bin < 0 ? undefined : { bin, from: at };
 }

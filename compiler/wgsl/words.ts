@@ -129,52 +129,58 @@ export class Words {
   }
 
   #apply(v: Apply): string {
-    const vector = isVector(v);
-    // Signs take a vector with a number, functions and comparisons do not.
-    const args = v.args.map((x) => this.of(x));
-    const even = (): string[] => v.args.map((x) => this.as(x, vector));
-    const [a, b] = args as [string, string];
-    const kind = (type: string): string => (vector ? `vec4<${type}>` : type);
+    const first = v.args[0] as Value;
     switch (v.fn) {
-      case "add": return `(${a} + ${b})`;
-      case "sub": return `(${a} - ${b})`;
-      case "mul": return `(${a} * ${b})`;
-      case "div": case "idiv": return `(${a} / ${b})`;
-      case "imod": return `(${a} % ${b})`;
-      case "neg": return `(-${a})`;
-      case "rsqrt": return `inverseSqrt(${a})`;
-      case "erf":
-        this.#used.add(vector ? "erf4" : "erf");
-        return `${vector ? "erf4" : "erf"}(${a})`;
-      // Implementations return NaN for large arguments; beyond 15 it is 1 in f32.
-      case "tanh": return `tanh(clamp(${a}, ${kind("f32")}(-15.0), ${kind("f32")}(15.0)))`;
-      case "floor": return `${kind("i32")}(floor(${a}))`;
-      case "round": return `${kind("i32")}(round(${a}))`;
-      case "trunc": return `${kind("i32")}(${a})`;
-      case "real":
-        if (v.args[0]?.type !== "wide") return `${kind("f32")}(${a})`;
-        this.#used.add("narrow");
-        return `narrow(${a})`;
-      case "widen": throw new Error("internal: a wide number outside a sum");
-      case "hold": return a;
-      case "half": return `${kind("f32")}(${this.#half(a, vector)})`;
-      case "binade": return `bitcast<${kind("f32")}>(bitcast<${kind("u32")}>(${a}) & ${kind("u32")}(0x7f800000u))`;
-      case "select": {
-        const [test, then, otherwise] = v.args as [Value, Value, Value];
-        return `select(${this.as(otherwise, vector)}, ${this.as(then, vector)}, ${this.of(test)})`;
+      case "add": case "sub": case "mul": case "div": case "idiv": case "imod": return `(${this.of(first)} ${signs[v.fn]} ${this.of(v.args[1] as Value)})`;
+      case "neg": return `(-${this.of(first)})`;
+      case "rsqrt": return `inverseSqrt(${this.of(first)})`;
+      case "erf": {
+        const name = isVector(v) ? "erf4" : "erf";
+        this.#used.add(name);
+        return `${name}(${this.of(first)})`;
       }
-      case "eq": return `(${even().join(" == ")})`;
-      case "ne": return `(${even().join(" != ")})`;
-      case "lt": return `(${even().join(" < ")})`;
-      case "le": return `(${even().join(" <= ")})`;
-      case "and": return `(${even().join(vector ? " & " : " && ")})`;
-      case "or": return `(${even().join(vector ? " | " : " || ")})`;
-      case "not": return `(!${a})`;
-      case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": return `${v.fn}(${even().join(", ")})`;
+      // Implementations return NaN for large arguments; beyond 15 it is 1 in f32.
+      case "tanh": return `tanh(clamp(${this.of(first)}, ${typeOf(v, "f32")}(-15.0), ${typeOf(v, "f32")}(15.0)))`;
+      case "floor": return `${typeOf(v, "i32")}(floor(${this.of(first)}))`;
+      case "round": return `${typeOf(v, "i32")}(round(${this.of(first)}))`;
+      case "trunc": return `${typeOf(v, "i32")}(${this.of(first)})`;
+      case "real":
+        if (first.type !== "wide") return `${typeOf(v, "f32")}(${this.of(first)})`;
+        this.#used.add("narrow");
+        return `narrow(${this.of(first)})`;
+      case "widen": throw new Error("internal: a wide number outside a sum");
+      case "hold": return this.of(first);
+      case "half": return `${typeOf(v, "f32")}(${this.#half(this.of(first), isVector(v))})`;
+      case "binade": return `bitcast<${typeOf(v, "f32")}>(bitcast<${typeOf(v, "u32")}>(${this.of(first)}) & ${typeOf(v, "u32")}(0x7f800000u))`;
+      case "select": {
+        const vector = isVector(v);
+        const test = this.of(first);
+        const then = this.as(v.args[1] as Value, vector);
+        return `select(${this.as(v.args[2] as Value, vector)}, ${then}, ${test})`;
+      }
+      case "eq": return `(${this.#even(v, " == ")})`;
+      case "ne": return `(${this.#even(v, " != ")})`;
+      case "lt": return `(${this.#even(v, " < ")})`;
+      case "le": return `(${this.#even(v, " <= ")})`;
+      case "and": return `(${this.#even(v, isVector(v) ? " & " : " && ")})`;
+      case "or": return `(${this.#even(v, isVector(v) ? " | " : " || ")})`;
+      case "not": return `(!${this.of(first)})`;
+      case "min": case "max": case "abs": case "pow": case "exp": case "log": case "sqrt": case "sin": case "cos": return `${v.fn}(${this.#even(v, ", ")})`;
       default: return v.fn satisfies never;
     }
   }
+
+  /** Arguments that are all vectors if one is, as functions and comparisons want them. */
+  #even(v: Apply, between: string): string {
+    const vector = isVector(v);
+    return v.args.map((x) => this.as(x, vector)).join(between);
+  }
 }
+
+/** Signs take a vector with a number. */
+const signs = { add: "+", sub: "-", mul: "*", div: "/", idiv: "/", imod: "%" } as const;
+
+const typeOf = (v: Value, type: "f32" | "i32" | "u32"): string => (isVector(v) ? `vec4<${type}>` : type);
 
 /** The WGSL type of a matrix, which names columns before rows. */
 function matrixType(m: Matrix): string {
