@@ -7,9 +7,11 @@ import { emit, type Binding, type Emitted, type Manner } from "./emit.ts";
 /** All tensors of a launch; those of twins correspond place by place. */
 const tensorsOf = ({ writes, reads }: Loops): readonly Tensor[] => [...writes, ...reads];
 
+/** The first of some twins. */
 interface Known {
-  /** Places of the tensors that are loaded or stored four at a time. */
-  readonly vectors: ReadonlySet<number>;
+  readonly loops: Loops;
+  readonly tensors: readonly Tensor[];
+  readonly vectors: ReadonlySet<Tensor>;
   readonly texts: Map<string, Emitted>;
 }
 
@@ -26,27 +28,27 @@ export class Texts {
 
   /** The tensors of which four elements are loaded or stored in one go. */
   vectors(loops: Loops): ReadonlySet<Tensor> {
-    const { vectors } = this.#of(loops);
-    return new Set(tensorsOf(loops).filter((_, place) => vectors.has(place)));
+    const { tensors, vectors } = this.#of(loops);
+    return new Set(tensorsOf(loops).filter((_, place) => vectors.has(tensors[place] as Tensor)));
   }
 
   text(loops: Loops, bindings: readonly Binding[], size: number): Emitted {
-    const { texts } = this.#of(loops);
-    const places = new Map(tensorsOf(loops).map((t, place) => [t, place]));
-    const key = bindings.map((b) => `${b.tensors.map((t) => places.get(t)).join()} ${b.access} ${b.part} ${b.parts} ${b.vector}`).join(";");
-    let made = texts.get(key);
-    if (!made) texts.set(key, made = emit(loops, bindings, this.#uniforms, size, this.#how));
+    const first = this.#of(loops);
+    const own = tensorsOf(loops);
+    const places = bindings.map((b) => b.tensors.map((t) => own.indexOf(t)));
+    const key = bindings.map(({ access, part, parts, vector }, i) => `${places[i]?.join()} ${access} ${part} ${parts} ${vector}`).join(";");
+    let made = first.texts.get(key);
+    if (!made) {
+      const bound = bindings.map((b, i) => ({ ...b, tensors: (places[i] ?? []).map((place) => first.tensors[place] as Tensor) }));
+      first.texts.set(key, made = emit(first.loops, bound, this.#uniforms, size, this.#how));
+    }
     return made;
   }
 
   #of(loops: Loops): Known {
     const first = loops.like ?? loops;
     let known = this.#known.get(first);
-    if (!known) {
-      const vectors = vectorsOf(first);
-      const places = tensorsOf(first).flatMap((t, place) => (vectors.has(t) ? [place] : []));
-      this.#known.set(first, known = { vectors: new Set(places), texts: new Map() });
-    }
+    if (!known) this.#known.set(first, known = { loops: first, tensors: tensorsOf(first), vectors: vectorsOf(first), texts: new Map() });
     return known;
   }
 }

@@ -11,12 +11,12 @@ import { erfWgsl, halfWgsl, narrowWgsl } from "./prelude.ts";
 type Apply = Extract<Value, { kind: "apply" }>;
 
 /** Functions that WGSL lacks. */
-const functions = ["erf", "erf4", "draw", "narrow", "half", "half4"] as const;
+const functions = { erf: erfWgsl("erf", "f32"), erf4: erfWgsl("erf4", "vec4<f32>"), draw: drawWgsl, narrow: narrowWgsl, half: halfWgsl("half", "f32"), half4: halfWgsl("half4", "vec4<f32>") };
 
 export class Words {
   readonly #slot: (t: Tensor) => number;
   readonly #bindings: readonly Binding[];
-  readonly #used = new Set<(typeof functions)[number]>();
+  readonly #used = new Set<keyof typeof functions>();
   readonly #spreads = new Map<string, string>();
 
   /** `slot` gives the binding of a tensor. */
@@ -27,8 +27,7 @@ export class Words {
 
   /** The functions that must stand in front of what was written so far. */
   needed(): readonly string[] {
-    const texts = { erf: erfWgsl("erf", "f32"), erf4: erfWgsl("erf4", "vec4<f32>"), draw: drawWgsl, narrow: narrowWgsl, half: halfWgsl("half", "f32"), half4: halfWgsl("half4", "vec4<f32>") };
-    return functions.filter((f) => this.#used.has(f)).map((f) => texts[f]);
+    return Object.entries(functions).flatMap(([name, text]) => (this.#used.has(name as keyof typeof functions) ? [text] : []));
   }
 
   /** Whether halves occur in what was written so far. */
