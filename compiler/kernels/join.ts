@@ -2,7 +2,7 @@
 
 import { apply, index, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
-import { mapReads, outermost, partsOf, readsOf, withParts } from "../ir/rewrite.ts";
+import { mapReads, outermost, partsOf, readsOf, tensorsOf, withParts } from "../ir/rewrite.ts";
 import { bindingsNeeded } from "./fuse.ts";
 import { isOwnPoint, longAxes, pointsOf, type Definition, type Group, type Result } from "./kernel.ts";
 import { spread } from "./spread.ts";
@@ -52,6 +52,9 @@ interface Launch extends Group {
   readonly reads: ReadonlySet<Tensor>;
   readonly writes: ReadonlySet<Tensor>;
   readonly overwritten: ReadonlySet<Tensor>;
+  /** Sums that stand in no other, and their terms in all. */
+  readonly sums: readonly Reduce[];
+  readonly terms: number;
 }
 
 /** The definitions, which come in the order they run in, as launches in the order these run in. */
@@ -86,10 +89,16 @@ function alone(d: Definition, rules: Rules): Launch {
 }
 
 function launchOf(axes: readonly Axis[], members: readonly Definition[], results: readonly Result[], covered: readonly Axis[], joined: readonly string[], rules: Rules): Launch {
-  const reads = results.flatMap((r) => readsOf(r.body).map((x) => x.tensor));
+  const reads = new Set<Tensor>();
+  for (const { body } of results) {
+    for (const t of tensorsOf(body)) {
+      reads.add(t);
+      for (const part of rules.behind.get(t) ?? []) reads.add(part);
+    }
+  }
+  const sums = results.flatMap((r) => outermost(r.body));
   return {
-    axes, members, results, covered, joined,
-    reads: new Set(reads.flatMap((t) => [t, ...(rules.behind.get(t) ?? [])])),
+    axes, members, results, covered, joined, reads, sums, terms: termsOf(axes, sums),
     writes: new Set(results.map((r) => r.root)),
     overwritten: new Set(results.flatMap((r) => rules.overwrites.get(r.root) ?? [])),
   };
@@ -145,15 +154,14 @@ function joinTwo(a: Launch, b: Launch, rules: Rules, soon: ReadonlySet<Tensor>):
 
 /** Over the same points, one each. */
 function pointByPoint(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | undefined {
-  const loops = a.results.flatMap((r) => outermost(r.body));
-  const own = outermost(d.body);
+  const [loops, own] = [a.sums, b.sums];
+  const isSmall = a.terms + b.terms <= small;
+  // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
+  if (!isSmall && !meets(b.reads, a.writes) && (own.length === 0 !== (loops.length === 0) || !meets(b.reads, a.reads))) return undefined;
   const renames = new Map(b.axes.map((x, k): [Axis, Axis] => [x, a.axes[k] as Axis]));
   const isAlike = own.length > 0 && loops.length > 0 && alongside(own, loops, renames);
-  const isSmall = terms(a.axes, loops) + terms(a.axes, own) <= small;
   // Two nests of loops in one launch share nothing but its start.
   if (own.length > 0 && loops.length > 0 && !isAlike && !isSmall) return undefined;
-  // An element-wise value beside a long sum shares nothing that counts, unless it follows it.
-  if (!meets(b.reads, a.writes) && (own.length === 0 !== (loops.length === 0) || !meets(b.reads, a.reads)) && !isSmall) return undefined;
   const followed = followedBy(a.results, a.axes, [{ ...d, body: renamed(d.body, renames) }]);
   if (!followed) return undefined;
   const results = [...a.results, ...followed.results];
@@ -171,13 +179,11 @@ function pointByPoint(a: Launch, b: Launch, d: Definition, rules: Rules): Launch
 /** Over the points that both have, where an invocation takes all points of an axis that one of them lacks, or that sums of the second run over. */
 function allPoints(a: Launch, b: Launch, d: Definition, rules: Rules): Launch | undefined {
   if (a.covered.length + d.covered.length > 0) return undefined;
-  const isPlain = a.results.every((r) => outermost(r.body).length === 0);
-  const made = spread(a.axes, a.results, d, isPlain ? many : few);
+  const made = spread(a.axes, a.results, d, a.sums.length === 0 ? many : few);
   if (!made || a.results.length * made.times + made.places > mostSpread || made.isLeft) return undefined;
   const { axes, times, renames } = made;
-  const work = terms(a.axes, a.results.flatMap((r) => outermost(r.body)));
-  const isSmall = work + terms(b.axes, outermost(d.body)) <= small;
-  if (pointsOf({ axes }) < (work / pointsOf(a) > inParts ? rules.pointsOfLong : rules.lanes) && !isSmall) return undefined;
+  const isSmall = a.terms + b.terms <= small;
+  if (pointsOf({ axes }) < (a.terms / pointsOf(a) > inParts ? rules.pointsOfLong : rules.lanes) && !isSmall) return undefined;
   const first = made.first();
   const own = made.second().map((r) => ({ ...r, body: renamed(r.body, renames), at: r.at?.map((e) => renamed(e, renames)) }));
   const followed = followedBy(first, axes, own.map(({ at, ...r }) => (at ? { ...r, at } : r)));
@@ -223,7 +229,7 @@ function readsOwnPoints(results: readonly Result[], axes: readonly Axis[], overw
     !overwritten.includes(x.tensor) || isOwnPoint(x, axes)));
 }
 
-function terms(axes: readonly Axis[], sums: readonly Reduce[]): number {
+function termsOf(axes: readonly Axis[], sums: readonly Reduce[]): number {
   return pointsOf({ axes }) * sums.reduce((n, s) => n + s.over.reduce((m, x) => m * x.extent, 1), 1);
 }
 
