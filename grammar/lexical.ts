@@ -3,6 +3,7 @@
 import type { ILexingError, IToken } from "chevrotain";
 import { diagnostic, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import type { SourceFile, Span } from "../compiler/source.ts";
+import type { Part } from "./parts.ts";
 import { ColonEquals, lexer, OpenText } from "./tokens.ts";
 
 /** The tokens of a text, its comments, and the findings about single signs. */
@@ -14,12 +15,18 @@ export interface Lexed {
   readonly unknown: readonly number[];
 }
 
-/** Splits a text into tokens. */
-export function lex(file: SourceFile): Lexed {
-  const result = lexer.tokenize(file.text);
+/** Splits a text, or a part of it, into tokens; offsets are those of the whole text, lines those of the part. */
+export function lex(file: SourceFile, part: Part = { start: 0, end: file.text.length }): Lexed {
+  const result = lexer.tokenize(file.text.slice(part.start, part.end));
+  const comments = result.groups["comments"] ?? [];
+  for (const token of [...result.tokens, ...comments]) {
+    token.startOffset += part.start;
+    if (token.endOffset !== undefined) token.endOffset += part.start;
+  }
+  const errors = result.errors.map((error) => ({ ...error, offset: error.offset + part.start }));
   const signs = result.tokens.flatMap((token) => mistakenSign(file, token));
-  const findings = [...result.errors.map((error) => unknownSign(file, error)), ...signs];
-  return { tokens: result.tokens, comments: result.groups["comments"] ?? [], findings, unknown: result.errors.map((error) => error.offset) };
+  const findings = [...errors.map((error) => unknownSign(file, error)), ...signs];
+  return { tokens: result.tokens, comments, findings, unknown: errors.map((error) => error.offset) };
 }
 
 function mistakenSign(file: SourceFile, token: IToken): Diagnostic[] {

@@ -11,6 +11,7 @@ import type { FileCstNode, LoneCstNode } from "./cst.ts";
 import { lex } from "./lexical.ts";
 import { expectations, explain } from "./mistakes.ts";
 import { NetParser } from "./parser.ts";
+import type { Part } from "./parts.ts";
 import { parsePieces } from "./recover.ts";
 
 let shared: NetParser | undefined;
@@ -21,9 +22,9 @@ function parser(): NetParser {
   return shared;
 }
 
-/** Parses a `.net` text. After mistakes the tree holds what could be understood. */
-export function parse(file: SourceFile): { file: Ast.File; findings: readonly Diagnostic[] } {
-  const lexed = lex(file);
+/** Parses a `.net` text, or a part of it that holds whole definitions. After mistakes the tree holds what could be understood. */
+export function parse(file: SourceFile, part?: Part): { file: Ast.File; findings: readonly Diagnostic[] } {
+  const lexed = lex(file, part);
   const matched = matchBrackets(file, lexed.tokens);
   const net = parser();
   net.input = matched.tokens;

@@ -5,12 +5,12 @@ import { finding, newEnv } from "./env.ts";
 import { newWorld } from "./world.ts";
 import { evaluate } from "./evaluating.ts";
 import { distinct, guarded } from "./guard.ts";
-import type { Module } from "./module.ts";
+import type { Module, Written } from "./module.ts";
 import { describe, show } from "./values.ts";
 import type { Term } from "../../grammar/ast.ts";
 
 /** Evaluates every `check` of a file. */
-export function runChecks(module: Module): readonly Diagnostic[] {
+export function runChecks(module: Written): readonly Diagnostic[] {
   const findings: Diagnostic[] = [];
   for (const item of module.file.items) if (item.kind === "check") findings.push(...one(item.test, module));
   return distinct(findings);

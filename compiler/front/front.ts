@@ -1,6 +1,7 @@
 // The front end: from texts to graphs.
 
-export { load, relative, standard, type Program, type Reader } from "./program.ts";
+export { standard } from "./library.ts";
+export { load, relative, type Program, type Reader } from "./program.ts";
 export { type Module } from "./module.ts";
 export { instantiate, type Instance, type Options } from "./instantiate.ts";
 export { prepareInference, prepareTraining, type Prepared, type PreparedGraph, type RunOptions, type RunSettings } from "./training.ts";

@@ -10,14 +10,39 @@ export type Meaning =
   | { readonly kind: "item"; readonly item: Named; readonly module: Module }
   | { readonly kind: "module"; readonly module: Module };
 
+/** Something by its name. */
+export interface Lookup<T> {
+  get(name: string): T | undefined;
+  keys(): Iterable<string>;
+}
+
+/** What a file defines, by name. */
+export interface Definitions extends Lookup<Named> {
+  values(): Iterable<Named>;
+}
+
 export interface Module {
   readonly path: string;
   readonly source: SourceFile;
-  readonly file: File;
-  readonly items: Map<string, Named>;
+  readonly items: Definitions;
   readonly imports: Map<string, Meaning>;
   /** The standard library, in scope everywhere. */
-  readonly library: ReadonlyMap<string, Meaning>;
+  readonly library: Lookup<Meaning>;
+}
+
+/** A file that is no part of the library. */
+export interface Written extends Module {
+  readonly file: File;
+}
+
+/** What a file defines; of two definitions of a name the first. */
+export function named(file: File): ReadonlyMap<string, Named> {
+  const items = new Map<string, Named>();
+  for (const item of file.items) {
+    if (item.kind === "import" || item.kind === "run" || item.kind === "check") continue;
+    if (!items.has(item.name.text)) items.set(item.name.text, item);
+  }
+  return items;
 }
 
 /** What a name means in a file. */

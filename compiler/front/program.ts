@@ -1,20 +1,18 @@
 // A file with all it imports and the standard library: what every name at the top of a file means.
 
-import type { File, Item, Name } from "../../grammar/ast.ts";
+import type { Item, Name } from "../../grammar/ast.ts";
 import { parse } from "../../grammar/parse.ts";
 import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
 import type { SourceFile, Span } from "../source.ts";
 import { nearest } from "../report/spelling.ts";
-import type { Meaning, Module, Named } from "./module.ts";
+import { Library, standard, standardFile } from "./library.ts";
+import { named, type Meaning, type Module, type Written } from "./module.ts";
 import { resolve } from "./resolve.ts";
 
 export interface Program {
-  readonly main: Module;
+  readonly main: Written;
   readonly modules: ReadonlyMap<string, Module>;
 }
-
-/** The files of the standard library; the reader is asked for `std:ops.net` and so on. */
-export const standard: readonly string[] = ["scalar", "ops", "layers", "loss", "optim", "schedule", "metric", "infer", "augment"].map((n) => `std:${n}.net`);
 
 /** Reads a text by its path; undefined when there is none. */
 export type Reader = (path: string) => string | undefined;
@@ -25,34 +23,21 @@ export function load(path: string, read: Reader): { program: Program | undefined
   if (text === undefined) {
     return { program: undefined, findings: [diagnostic("N0202", `there is no file \`${path}\``, { hint: "check the path; it is taken from the current folder" })] };
   }
-  const loading: Loading = { read, modules: new Map(), library: new Map(), findings: [], open: [] };
+  const loading: Loading = { read, modules: new Map(), written: [], library: new Library(), findings: [], open: [] };
   for (const name of standard) loadStandard(name, loading);
   const main = enter(path, text, loading);
-  for (const module of loading.modules.values()) {
-    if (!module.path.startsWith("std:")) loading.findings.push(...resolve(module));
-  }
+  for (const module of loading.written) loading.findings.push(...resolve(module));
   return { program: { main, modules: loading.modules }, findings: loading.findings };
 }
 
 interface Loading {
   readonly read: Reader;
   readonly modules: Map<string, Module>;
-  readonly library: Map<string, Meaning>;
+  readonly written: Written[];
+  readonly library: Library;
   readonly findings: Diagnostic[];
   /** The files whose imports are being read. */
   readonly open: string[];
-}
-
-const parsed = new Map<string, { source: SourceFile; result: ReturnType<typeof parse> }>();
-
-/** The standard library is the same text every time: it is parsed once. */
-function parseStandard(path: string, text: string): { source: SourceFile; result: ReturnType<typeof parse> } {
-  const known = parsed.get(path);
-  if (known && known.source.text === text) return known;
-  const source = { path, text };
-  const made = { source, result: parse(source) };
-  parsed.set(path, made);
-  return made;
 }
 
 function loadStandard(path: string, loading: Loading): void {
@@ -61,27 +46,17 @@ function loadStandard(path: string, loading: Loading): void {
     loading.findings.push(diagnostic("N0202", `the standard library lacks \`${path}\``, { hint: "the installation is incomplete" }));
     return;
   }
-  const { source, result } = parseStandard(path, text);
-  const module = moduleOf(source, result.file, loading);
-  loading.findings.push(...result.findings);
+  const module: Module = { path, ...standardFile(path, text), imports: new Map(), library: loading.library };
   loading.modules.set(path, module);
-  for (const [name, item] of module.items) loading.library.set(name, { kind: "item", item, module });
+  loading.library.add(module);
 }
 
-function moduleOf(source: SourceFile, file: File, loading: Loading): Module {
-  const items = new Map<string, Named>();
-  for (const item of file.items) {
-    if (item.kind === "import" || item.kind === "run" || item.kind === "check") continue;
-    if (!items.has(item.name.text)) items.set(item.name.text, item);
-  }
-  return { path: source.path, source, file, items, imports: new Map(), library: loading.library };
-}
-
-function enter(path: string, text: string, loading: Loading): Module {
+function enter(path: string, text: string, loading: Loading): Written {
   const source: SourceFile = { path, text };
   const { file, findings } = parse(source);
   loading.findings.push(...findings);
-  const module = moduleOf(source, file, loading);
+  const module: Written = { path, source, file, items: named(file), imports: new Map(), library: loading.library };
+  loading.written.push(module);
   loading.modules.set(path, module);
   loading.open.push(path);
   for (const item of file.items) if (item.kind === "import") follow(item, module, loading);

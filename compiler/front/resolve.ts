@@ -5,12 +5,12 @@ import { diagnostic, type Diagnostic } from "../report/diagnostic.ts";
 import type { Span } from "../source.ts";
 import { builtinNames, words } from "./builtins.ts";
 import { nearest } from "../report/spelling.ts";
-import { find, visible, type Module } from "./module.ts";
+import { find, visible, type Module, type Written } from "./module.ts";
 import { unused } from "./unused.ts";
 import { aliasesIn, isUpper } from "./walk.ts";
 
 /** What is found wrong with the names of a file. */
-export function resolve(module: Module): readonly Diagnostic[] {
+export function resolve(module: Written): readonly Diagnostic[] {
   const findings: Diagnostic[] = [];
   twice(module.file.items.flatMap((i) => ("name" in i && i.name && i.kind !== "run" ? [i.name] : [])), findings);
   for (const item of module.file.items) lookInto(item, { module, names: new Set(), findings, owner: undefined, index: false });
@@ -18,7 +18,7 @@ export function resolve(module: Module): readonly Diagnostic[] {
 }
 
 interface Look {
-  readonly module: Module;
+  readonly module: Written;
   readonly names: ReadonlySet<string>;
   readonly findings: Diagnostic[];
   /** The op or fn the term stands in, which cannot own weights. */

@@ -5,7 +5,7 @@ import type { Span } from "../source.ts";
 import { fault, lazy, newEnv, newScope } from "./env.ts";
 import { evaluate } from "./evaluating.ts";
 import { nearest } from "../report/spelling.ts";
-import type { Module } from "./module.ts";
+import type { Module, Written } from "./module.ts";
 import { settle } from "./pointwise.ts";
 import { describe, show, type Env, type Value } from "./values.ts";
 import { bare } from "./walk.ts";
@@ -63,7 +63,7 @@ export interface Entries {
 }
 
 /** All that a run says, `like` followed; unknown settings are findings. */
-export function entriesOf(run: Run, module: Module, env: Env, seen: readonly Run[] = []): Entries {
+export function entriesOf(run: Run, module: Written, env: Env, seen: readonly Run[] = []): Entries {
   const settings = new Map<string, Entry>();
   const dials = new Map<string, Entry>();
   const aids = new Map<string, Entry>();

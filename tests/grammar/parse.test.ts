@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type * as Ast from "../../grammar/ast.ts";
 import { parse, parseTerm } from "../../grammar/parse.ts";
+import { partsOf } from "../../grammar/parts.ts";
 
 const nets = join(import.meta.dirname, "..", "..", "nets");
 const files = readdirSync(nets, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".net"));
@@ -88,6 +89,24 @@ function statementsOf(item: Ast.Item | undefined): readonly Ast.Statement[] {
 describe("the nets", () => {
   it.each(files)("nets/%s parses", (name) => {
     expect(parse({ path: name, text: readFileSync(join(nets, name), "utf8") }).findings).toEqual([]);
+  });
+});
+
+describe("definitions one by one", () => {
+  it.each(files.filter((name) => name.startsWith("std")))("nets/%s is its definitions", (name) => {
+    const file = { path: name, text: readFileSync(join(nets, name), "utf8") };
+    const parts = partsOf(file.text);
+    const named = clean(file.text).items.flatMap((item) => ("name" in item && item.name ? [item.name.text] : []));
+    expect([...(parts?.keys() ?? [])]).toEqual(named);
+    const alone = [...(parts?.values() ?? [])].flatMap((part) => parse(file, part).file.items);
+    expect(alone).toEqual(parse(file).file.items);
+  });
+
+  it("are not looked for in a text of another layout", () => {
+    expect(partsOf("fn f(x) =\n  x\nfn g(x) = x\n")?.size).toBe(2);
+    expect(partsOf("fn f(x) =\nx + 1\n")).toBeUndefined();
+    expect(partsOf(" fn f(x) = x\n")).toBeUndefined();
+    expect(partsOf("import { f } from \"./f.net\"\n")).toBeUndefined();
   });
 });
 
