@@ -37,10 +37,12 @@ export function* termsIn(term: Term): Generator<Term> {
   for (const part of partsOfTerm(term)) yield* termsIn(part);
 }
 
+const mentioned = new WeakMap<Term, ReadonlySet<string>>();
+
 /** The names a term mentions, bound or not. */
 export function namesIn(term: Term): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const t of termsIn(term)) if (t.kind === "name") names.add(t.text);
+  let names = mentioned.get(term);
+  if (!names) mentioned.set(term, names = new Set([...termsIn(term)].flatMap((t) => (t.kind === "name" ? [t.text] : []))));
   return names;
 }
 
