@@ -1,20 +1,18 @@
 // Simplifies whole expressions: affine normal form, digits, decided comparisons, folded constants.
 
-import { reduce, type Expr } from "../ir/expr.ts";
+import type { Expr } from "../ir/expr.ts";
 import { Notes } from "../ir/notes.ts";
-import { partsOf, withParts } from "../ir/rewrite.ts";
+import { changed } from "../ir/rewrite.ts";
 import { simplifyNode } from "../ir/simplify.ts";
 
 const simplified = new Notes<Expr>();
 
 /** An equal expression with every node simplified once, parts before wholes. */
 export function simplifyExpression(e: Expr): Expr {
+  if (e.kind === "number" || e.kind === "axis") return e;
   const known = simplified.get(e);
   if (known) return known;
-  const parts = partsOf(e).map(simplifyExpression);
-  const made = e.kind === "reduce"
-    ? reduce(e.by, e.over, parts.slice(0, -1), parts[parts.length - 1] as Expr)
-    : constantOf(e) ?? (parts.length === 0 ? e : simplifyNode(withParts(e, parts)));
+  const made = constantOf(e) ?? simplifyNode(changed(e, simplifyExpression));
   simplified.set(e, made);
   return made;
 }
