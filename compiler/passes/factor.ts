@@ -1,6 +1,6 @@
 // Takes out of a sum what is the same in all its terms, so that sums that differ only by such factors become one.
 
-import { apply, index, real, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
+import { apply, index, real, reduce, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
 import type { Change } from "../ir/order.ts";
@@ -31,7 +31,7 @@ function outside(e: Reduce, isScaled: (f: Expr) => boolean): Expr {
   // Outside the sum nothing is left of its tests, which may be why a read stays inside.
   const isSafe = (f: Expr): boolean => e.where.length === 0 || staysInside(f);
   const isFree = (f: Expr): boolean => f.free.every((a) => !over.has(a)) && isSafe(f) && !isScaled(f);
-  const factors = factorsOf(e.body).flatMap((f) => opened(f, isFree));
+  const factors = factorsOf(e.body).flatMap((f) => opened(f, isFree, (a) => over.has(a)));
   const free = factors.filter(isFree);
   const bound = factors.filter((f) => !isFree(f));
   if (free.length === 0 || bound.length === 0) return e;
@@ -72,14 +72,22 @@ function factorsOf(e: Expr): readonly Expr[] {
 }
 
 /** The factors of the definition that a read stands for, where one of them is free; else the read. */
-function opened(f: Expr, isFree: (f: Expr) => boolean): readonly Expr[] {
-  if (f.kind !== "read" || f.outside !== "never" || isFree(f)) return [f];
+function opened(f: Expr, isFree: (f: Expr) => boolean, isBound: (a: Axis) => boolean): readonly Expr[] {
+  if (f.kind !== "read" || isFree(f) || !hasFree(f, isBound)) return [f];
   const { body, axes } = f.tensor;
-  if (!body || body.reduces) return [f];
   const by = new Map<Axis, Expr>(axes.map((a, k) => [a, f.at[k] ?? index(a)]));
-  const parts = factorsOf(substitute(body, by)).flatMap((p) => opened(p, isFree));
+  const parts = factorsOf(substitute(body as Expr, by)).flatMap((p) => opened(p, isFree, isBound));
   const bound = parts.filter((p) => !isFree(p));
   return bound.length < parts.length && bound.reduce((n, p) => n + operations(p), 0) <= cheap ? parts : [f];
+}
+
+/** Whether a read stands for a definition with a factor that depends on no bound axis, or reads one; asked first, since it makes no expressions. */
+function hasFree(f: Read, isBound: (a: Axis) => boolean): boolean {
+  const { body, axes } = f.tensor;
+  if (f.outside !== "never" || !body || body.reduces) return false;
+  const bound = axes.filter((_, k) => f.at[k]?.free.some(isBound));
+  const isInner = (a: Axis): boolean => bound.includes(a);
+  return factorsOf(body).some((p) => !p.free.some(isInner) || (p.kind === "read" && hasFree(p, isInner)));
 }
 
 /** Operations that may be done again for every term, to see what is the same in all of them. */
