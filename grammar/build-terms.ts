@@ -96,19 +96,22 @@ export class TermBuilder {
   }
 
   /** `a - b - c` leans to the left. */
-  private chain(terms: readonly Ast.Term[], operators: readonly IToken[] | undefined): Ast.Term {
-    return terms.slice(1).reduce<Ast.Term>((left, right, at) => {
-      const operator = need(operators, at).image as Ast.BinaryOperator;
-      return { kind: "binary", operator, left, right, span: this.between(left.span, right.span) };
-    }, need(terms));
+  private chain<N>(nodes: readonly N[] | undefined, operators: readonly IToken[] | undefined, build: (node: N) => Ast.Term): Ast.Term {
+    let left = build(need(nodes));
+    for (let at = 1; nodes && at < nodes.length; at++) {
+      const right = build(need(nodes, at));
+      const operator = need(operators, at - 1).image as Ast.BinaryOperator;
+      left = { kind: "binary", operator, left, right, span: this.between(left.span, right.span) };
+    }
+    return left;
   }
 
   private either(node: Cst.EitherCstNode): Ast.Term {
-    return this.chain((node.children.both ?? []).map((part) => this.both(part)), node.children.Or);
+    return this.chain(node.children.both, node.children.Or, (part) => this.both(part));
   }
 
   private both(node: Cst.BothCstNode): Ast.Term {
-    return this.chain((node.children.not ?? []).map((part) => this.not(part)), node.children.And);
+    return this.chain(node.children.not, node.children.And, (part) => this.not(part));
   }
 
   private not(node: Cst.NotCstNode): Ast.Term {
@@ -117,7 +120,7 @@ export class TermBuilder {
   }
 
   private compare(node: Cst.CompareCstNode): Ast.Term {
-    return this.chain((node.children.range ?? []).map((part) => this.range(part)), node.children.CompareOperator);
+    return this.chain(node.children.range, node.children.CompareOperator, (part) => this.range(part));
   }
 
   protected range(node: Cst.RangeCstNode): Ast.Term {
@@ -150,11 +153,11 @@ export class TermBuilder {
   }
 
   protected sum(node: Cst.SumCstNode): Ast.Term {
-    return this.chain((node.children.term ?? []).map((part) => this.term(part)), node.children.AddOperator);
+    return this.chain(node.children.term, node.children.AddOperator, (part) => this.term(part));
   }
 
   private term(node: Cst.TermCstNode): Ast.Term {
-    return this.chain((node.children.unary ?? []).map((part) => this.unary(part)), node.children.MultiplyOperator);
+    return this.chain(node.children.unary, node.children.MultiplyOperator, (part) => this.unary(part));
   }
 
   private unary(node: Cst.UnaryCstNode): Ast.Term {
