@@ -1,17 +1,22 @@
 // Derivatives of the scalar functions, and their accumulation through one expression.
 
 import { apply, real, type Apply, type Expr, type Read } from "../ir/expr.ts";
-import { walk } from "../ir/rewrite.ts";
 
 /** For every distinct active read in `e`: the derivative of `e` by it, times `upstream`. */
 export function adjoints(e: Expr, upstream: Expr, isActive: (r: Read) => boolean): readonly [Read, Expr][] {
   const order: Expr[] = [];
   const carries = new Set<Expr>();
-  walk(e, (x) => {
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): void => {
+    // Indices carry nothing.
+    if (x.type === "int" || seen.has(x)) return;
+    seen.add(x);
+    for (const p of x.parts) visit(p);
     order.push(x);
     if (x.type !== "real") return;
     if (x.kind === "read" ? isActive(x) : x.kind === "apply" && x.args.some((a) => carries.has(a))) carries.add(x);
-  });
+  };
+  visit(e);
   const sums = new Map<Expr, Expr>([[e, upstream]]);
   const found: [Read, Expr][] = [];
   for (const x of order.reverse()) {
