@@ -47,14 +47,38 @@ const atOnce = 6;
 
 function collect(t: Tensor, given: readonly Contribution[]): Tensor {
   const axes = t.axes.map((a) => makeAxis(a.name, a.extent));
-  const terms = given.length <= atOnce ? given.map((c) => term(c, axes)) : parts(given).map((p) => read(collect(t, p), axes.map(index)));
+  const terms = given.length > atOnce ? parts(given).map((p) => read(collect(t, p), axes.map(index)))
+    : given.map((c) => (given.length === 1 ? term(c, axes) : own(t, c, axes)));
   const body = terms.reduce((a, b) => apply("add", a, b));
   return define(`d_${t.name}`, axes, body, t.origin);
 }
 
-function term(c: Contribution, axes: readonly Axis[]): Expr {
-  const equations = c.at.map((e, k) => apply("eq", e, index(axes[k] as Axis)));
-  return reduce("sum", c.binders, [...c.where, ...equations], c.value);
+/** One of several sums, which is a tensor of its own: definitions stay separated. */
+function own(t: Tensor, c: Contribution, axes: readonly Axis[]): Expr {
+  if (c.binders.every((a) => a.extent === 1)) return term(c, axes);
+  const fresh = axes.map((a) => (a.extent === 1 ? a : makeAxis(a.name, a.extent)));
+  const long = (a: Axis): boolean => a.extent !== 1;
+  return read(define(`d_${t.name}_sum`, fresh.filter(long), term(c, fresh), t.origin), axes.filter(long).map(index));
+}
+
+/** An index that is a binder itself gives it its value; of other indices an equation remains. */
+function term({ binders, where, at, value }: Contribution, axes: readonly Axis[]): Expr {
+  const values = new Map<Axis, Expr>();
+  const isOpen = at.map((e, k) => {
+    const point = axes[k] as Axis;
+    if (e.kind !== "axis" || values.has(e.axis) || e.axis.extent < point.extent || !binders.includes(e.axis)) return true;
+    values.set(e.axis, index(point));
+    return false;
+  });
+  const over: Axis[] = [];
+  for (const a of binders) {
+    if (values.has(a)) continue;
+    const fresh = makeAxis(a.name, a.extent);
+    over.push(fresh);
+    values.set(a, index(fresh));
+  }
+  const equations = at.flatMap((e, k) => (isOpen[k] ? [apply("eq", substitute(e, values), index(axes[k] as Axis))] : []));
+  return reduce("sum", over, [...where.map((w) => substitute(w, values)), ...equations], substitute(value, values));
 }
 
 function parts(given: readonly Contribution[]): readonly (readonly Contribution[])[] {
@@ -67,19 +91,12 @@ function spread(t: Tensor, body: Expr, gradient: Tensor, active: ReadonlySet<Ten
   const incoming = read(gradient, t.axes.map(index));
   const whole = body.kind === "reduce" ? body : undefined;
   const inner = whole ? whole.body : body;
+  const binders = whole ? [...t.axes, ...whole.over] : t.axes;
   const upstream = whole ? throughReduction(t, whole, incoming) : incoming;
   for (const [r, value] of adjoints(inner, upstream, (x) => active.has(x.tensor))) {
-    const binders = [...t.axes, ...(whole?.over ?? [])];
-    const fresh = binders.map((a) => makeAxis(a.name, a.extent));
-    const rename = new Map(binders.map((a, i) => [a, index(fresh[i] as Axis)]));
     const at = r.outside !== "edge" ? r.at
       : r.at.map((e, k) => apply("min", apply("max", e, int(0)), int((r.tensor.axes[k] as Axis).extent - 1)));
-    const contribution: Contribution = {
-      binders: fresh,
-      where: (whole?.where ?? []).map((w) => substitute(w, rename)),
-      at: at.map((e) => substitute(e, rename)),
-      value: substitute(value, rename),
-    };
+    const contribution: Contribution = { binders, where: whole?.where ?? [], at, value };
     const list = pending.get(r.tensor);
     if (list) list.push(contribution);
     else pending.set(r.tensor, [contribution]);
