@@ -43,7 +43,7 @@ interface Move {
 }
 
 function solved(e: Reduce): Expr {
-  let domain = tidy(renamed(e));
+  let domain = tidy({ over: e.over, where: e.where, values: new Map() });
   let best = domain;
   for (let round = 0; round < 64; round++) {
     const move = bestMove(domain);
@@ -53,20 +53,6 @@ function solved(e: Reduce): Expr {
     if (pointsOf(domain) <= pointsOf(best)) best = domain;
   }
   return reduce(e.by, best.over, best.where, simplifyExpression(substitute(simplifyExpression(e.body), best.values)));
-}
-
-/** Most equations only say that an axis is another one: those are taken all at once. */
-function renamed({ over, where }: Reduce): Domain {
-  const values = new Map<Axis, Expr>();
-  const rest = where.filter((w) => {
-    if (w.kind !== "apply" || w.fn !== "eq") return true;
-    const [own, other] = w.args as [Expr, Expr];
-    if (own.kind !== "axis" || other.kind !== "axis" || !over.includes(own.axis) || over.includes(other.axis)) return true;
-    if (own.axis.extent < other.axis.extent || values.has(own.axis)) return true;
-    values.set(own.axis, other);
-    return false;
-  });
-  return { over: over.filter((a) => !values.has(a)), where: rest.map((w) => substitute(w, values)), values };
 }
 
 const pointsOf = (d: Domain): number => d.over.reduce((n, a) => n * a.extent, 1);
