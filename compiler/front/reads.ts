@@ -19,23 +19,27 @@ export function readAt(view: View, term: Extract<Term, { kind: "index" }>, env: 
   }
   const { tensor } = view;
   const rank = tensor.axes.length;
-  const at: { e: Expr; span: Span }[] = [];
-  const singles = term.at.filter((e) => !e.pack).length;
+  const at: Expr[] = [];
+  const spans: Span[] = [];
+  const spare = rank - term.at.filter((e) => !e.pack).length;
   for (const e of term.at) {
-    const spare = rank - singles;
-    for (const v of e.pack ? expandPack(e, env, spare) : [evaluate(e.term, env)]) at.push({ e: indexOf(v, e.span, env), span: e.span });
+    const values = e.pack ? expandPack(e, env, spare) : [evaluate(e.term, env)];
+    for (let k = 0; k < values.length; k++) {
+      at.push(indexOf(values[k] as Value, e.span, env));
+      spans.push(e.span);
+    }
   }
   if (at.length !== rank) {
     throw fault(env, "N0405", `this read has ${at.length} indices, the tensor has ${rank} axes`, term.span, showShape(shapeOf(tensor)));
   }
-  if (view.lerp) return scalar(interpolate(view, at.map((x) => x.e)));
-  const exprs = at.map(({ e, span }) => {
+  if (view.lerp) return scalar(interpolate(view, at));
+  const exprs = at.map((e, i) => {
     if (e.type === "int") return tidy(e);
-    throw fault(env, "N0604", "an index must be whole", span, "a real number", {
+    throw fault(env, "N0604", "an index must be whole", spans[i] as Span, "a real number", {
       hint: `\`${textOf(term.head)}.lerp[…]\` interpolates; \`round(…)\` picks the nearest`,
     });
   });
-  if (view.outside === "never") for (const [i, e] of exprs.entries()) inside(view, i, e, at[i]?.span ?? term.span, term, env);
+  if (view.outside === "never") exprs.forEach((e, i) => inside(view, i, e, spans[i] as Span, term, env));
   return scalar(read(tensor, exprs, view.outside));
 }
 

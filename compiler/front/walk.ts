@@ -53,12 +53,12 @@ export function bare(term: Term): Term {
 
 export const isUpper = (name: string): boolean => /^[A-Z]/.test(name);
 
+type Alias = NonNullable<Stage["as"]>;
+const aliases = new WeakMap<Term, readonly Alias[]>();
+
 /** The points of a pipe that are named by `as`, outside repeats. */
-export function aliasesIn(term: Term): readonly { readonly text: string; readonly span: Stage["span"] }[] {
-  const out: { text: string; span: Stage["span"] }[] = [];
-  for (const t of termsIn(term)) {
-    if (t.kind !== "pipe") continue;
-    for (const stage of t.stages) if (stage.as) out.push(stage.as);
-  }
-  return out;
+export function aliasesIn(term: Term): readonly Alias[] {
+  let found = aliases.get(term);
+  if (!found) aliases.set(term, found = [...termsIn(term)].flatMap((t) => (t.kind === "pipe" ? t.stages.flatMap((stage) => stage.as ?? []) : [])));
+  return found;
 }
