@@ -1,8 +1,9 @@
 // Brackets are matched before parsing, so that one left open costs one message and no more.
 
-import { createTokenInstance, type IToken, type TokenType } from "chevrotain";
+import type { IToken, TokenType } from "chevrotain";
 import { diagnostic, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import type { SourceFile, Span } from "../compiler/source.ts";
+import { createTokenInstance } from "./chevrotain.ts";
 import * as T from "./tokens.ts";
 
 const closerOf: ReadonlyMap<TokenType, TokenType> = new Map([

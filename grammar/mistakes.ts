@@ -1,8 +1,9 @@
 // What the parser stumbled over, said in plain words.
 
-import { EOF, type IParserErrorMessageProvider, type IRecognitionException, type IToken, type TokenType } from "chevrotain";
+import type { IParserErrorMessageProvider, IRecognitionException, IToken, TokenType } from "chevrotain";
 import { diagnostic, type Diagnostic } from "../compiler/report/diagnostic.ts";
 import type { SourceFile, Span } from "../compiler/source.ts";
+import { EOF } from "./chevrotain.ts";
 import * as T from "./tokens.ts";
 
 const afterItem: ReadonlyMap<TokenType, string> = new Map([

@@ -1,6 +1,7 @@
 // The lower half of the grammar: expressions, pipes, indices and types.
 
-import { CstParser, type IParserErrorMessageProvider } from "chevrotain";
+import type { IParserErrorMessageProvider } from "chevrotain";
+import { CstParser } from "./chevrotain.ts";
 import * as T from "./tokens.ts";
 
 /** How a parser is made. */

@@ -1,7 +1,8 @@
 // A text with mistakes is parsed piece by piece, so that one bad statement spoils no other.
 
-import { tokenMatcher, type CstNode, type IRecognitionException, type IToken, type TokenType } from "chevrotain";
+import type { CstNode, IRecognitionException, IToken, TokenType } from "chevrotain";
 import { startsItem } from "./brackets.ts";
+import { tokenMatcher } from "./chevrotain.ts";
 import type { ItemCstNode } from "./cst.ts";
 import type { NetParser } from "./parser.ts";
 import * as T from "./tokens.ts";

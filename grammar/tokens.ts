@@ -1,6 +1,7 @@
 // The token table: punctuation, reserved words, and the words that are keywords only where they fit.
 
-import { createToken, Lexer, type TokenType } from "chevrotain";
+import type { TokenType } from "chevrotain";
+import { createToken, Lexer } from "./chevrotain.ts";
 
 /** Any name; `Lower` and `Upper` belong to it. The parser takes either and the case is judged later. */
 export const Name = createToken({ name: "Name", pattern: Lexer.NA });

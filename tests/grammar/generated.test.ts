@@ -1,6 +1,6 @@
 // What is printed from the parser object: the description of the grammar and the types of its tree.
 
-import { generateCstDts } from "chevrotain";
+import { generateCstDts } from "../../grammar/chevrotain.ts";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { grammarPage, rules } from "./print-grammar.ts";

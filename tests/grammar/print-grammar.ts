@@ -1,6 +1,7 @@
 // The grammar as EBNF, printed from the parser object itself.
 
-import { type ISerializedGast, type Rule, serializeGrammar, type TokenType } from "chevrotain";
+import type { ISerializedGast, Rule, TokenType } from "chevrotain";
+import { serializeGrammar } from "../../grammar/chevrotain.ts";
 import { NetParser } from "../../grammar/parser.ts";
 import { allTokens, contextualWords, families, NumberToken, reservedWords, TextToken, Lower, Upper } from "../../grammar/tokens.ts";
 
