@@ -32,10 +32,11 @@ function derive(e: Expr): Interval {
   }
   if (e.type === "int" && (e.fn === "add" || e.fn === "sub" || e.fn === "neg" || e.fn === "mul")) {
     const sum = affine(e);
-    if (!(sum.terms.size === 1 && sum.terms.has(e))) {
+    if (!(sum.atoms.length === 1 && sum.atoms[0] === e)) {
       let [low, high] = [sum.constant, sum.constant];
-      for (const [atom, c] of sum.terms) {
-        const r = interval(atom);
+      for (let i = 0; i < sum.atoms.length; i++) {
+        const c = sum.factors[i] as number;
+        const r = interval(sum.atoms[i] as Expr);
         low += c > 0 ? c * r.low : c * r.high;
         high += c > 0 ? c * r.high : c * r.low;
       }

@@ -1,6 +1,6 @@
 // Equations that say where the terms of a sum land: an axis outside the sum equals something that depends on data.
 
-import { affine, build, combine, scaled, without } from "./affine.ts";
+import { affine, build, combine, factorOf, scaled, without } from "./affine.ts";
 import type { Axis, Expr } from "./expr.ts";
 import { readsOf } from "./rewrite.ts";
 
@@ -18,13 +18,13 @@ export function landing(equation: Expr, over: ReadonlySet<Axis>, decided = false
   if (equation.kind !== "apply" || equation.fn !== "eq" || equation.args[0]?.type !== "int") return undefined;
   const [l, r] = equation.args as [Expr, Expr];
   const sum = combine(affine(l), affine(r), -1);
-  const atoms = [...sum.terms.keys()];
+  const { atoms } = sum;
   const differs = decided || atoms.some((atom) => readsOf(atom).length > 0 && atom.free.some((a) => over.has(a)));
   const outside = atoms.filter((atom) => atom.kind === "axis" && !over.has(atom.axis));
   const [only] = outside;
-  if (!differs || only?.kind !== "axis" || outside.length > 1 || Math.abs(sum.terms.get(only) ?? 0) !== 1) return undefined;
+  if (!differs || only?.kind !== "axis" || outside.length > 1 || Math.abs(factorOf(sum, only)) !== 1) return undefined;
   const rest = without(sum, only);
-  const at = build(scaled(rest, -(sum.terms.get(only) ?? 0)));
+  const at = build(scaled(rest, -factorOf(sum, only)));
   return at.free.includes(only.axis) ? undefined : { axis: only.axis, at };
 }
 

@@ -1,6 +1,6 @@
 // Local simplification of one node whose parts are simple already: affine normal form, digits, comparisons decided by ranges.
 
-import { affine, build, combine, type Affine } from "./affine.ts";
+import { affine, build, combine, digitsOf, factorOf, fixed, picked, scaled, total, type Affine } from "./affine.ts";
 import { apply, bool, int, number, read, reduceIdentity, type Axis, type Expr, type Read } from "./expr.ts";
 import { interval } from "./interval.ts";
 import { Notes } from "./notes.ts";
@@ -29,16 +29,9 @@ export function flatOf(r: Read): Expr {
 
 /** The place of the element `at` in the row-major storage of what has these axes. */
 export function flatIn(axes: readonly Axis[], at: readonly Expr[]): Expr {
-  const terms = new Map<Expr, number>();
-  let [constant, stride] = [0, 1];
-  for (let k = at.length - 1; k >= 0; k--) {
-    const sum = affine(at[k] as Expr);
-    constant += stride * sum.constant;
-    for (const [atom, c] of sum.terms) terms.set(atom, (terms.get(atom) ?? 0) + stride * c);
-    stride *= (axes[k] as Axis).extent;
-  }
-  for (const [atom, c] of terms) if (c === 0) terms.delete(atom);
-  return build(joinDigits({ constant, terms }));
+  const strides = new Array<number>(at.length).fill(1);
+  for (let k = at.length - 1; k > 0; k--) strides[k - 1] = (strides[k] as number) * (axes[k] as Axis).extent;
+  return build(joinDigits(total(at.map(affine), strides)));
 }
 
 function step(e: Expr): Expr {
@@ -70,38 +63,23 @@ function insideRead(e: Extract<Expr, { kind: "read" }>): Expr {
 
 /** `m · (x / m) + x % m` is `x`. */
 function joinDigits(sum: Affine): Affine {
-  for (const [atom, c] of sum.terms) {
+  for (let i = 0; i < sum.atoms.length; i++) {
+    const atom = sum.atoms[i] as Expr;
     if (atom.kind !== "apply" || atom.fn !== "imod") continue;
     const [x, m] = atom.args as [Expr, Expr];
     if (m.kind !== "number") continue;
-    const high = simplifyNode(apply("idiv", x, m));
-    const part = affine(high);
+    const part = affine(simplifyNode(apply("idiv", x, m)));
     // The quotient must be there as often as the remainder asks, as one atom.
-    if (part.terms.size !== 1 || part.constant !== 0) continue;
-    const [[quotient, unit]] = [...part.terms] as [[Expr, number]];
-    if (unit !== 1 || sum.terms.get(quotient) !== c * m.value) continue;
-    const terms = new Map(sum.terms);
-    terms.delete(atom);
-    terms.delete(quotient);
-    return joinDigits(combine({ constant: sum.constant, terms }, affine(x), c));
+    if (part.atoms.length !== 1 || part.constant !== 0 || part.factors[0] !== 1) continue;
+    const [quotient, c] = [part.atoms[0] as Expr, sum.factors[i] as number];
+    if (factorOf(sum, quotient) !== c * m.value) continue;
+    return joinDigits(combine(picked(sum, sum.constant, (t) => t !== atom && t !== quotient), affine(x), c));
   }
   return sum;
 }
 
-/** Splits `sum` into `m · whole + rest` with the constant of `rest` in `0 ..< m`. */
-function split(sum: Affine, m: number): { whole: Affine; rest: Affine } {
-  const whole = new Map<Expr, number>();
-  const rest = new Map<Expr, number>();
-  for (const [atom, c] of sum.terms) {
-    if (c % m === 0) whole.set(atom, c / m);
-    else rest.set(atom, c);
-  }
-  const quotient = Math.floor(sum.constant / m);
-  return { whole: { constant: quotient, terms: whole }, rest: { constant: sum.constant - quotient * m, terms: rest } };
-}
-
 function divide(x: Expr, m: number): Expr {
-  const { whole, rest } = split(affine(x), m);
+  const { high: whole, low: rest } = digitsOf(affine(x), m);
   const remainder = build(rest);
   const range = interval(remainder);
   let quotient: Expr;
@@ -122,11 +100,11 @@ function divide(x: Expr, m: number): Expr {
 }
 
 function modulo(x: Expr, m: number): Expr {
-  const { rest } = split(affine(x), m);
+  const { low: rest } = digitsOf(affine(x), m);
   const remainder = build(rest);
   const range = interval(remainder);
   const turns = Math.floor(range.low / m);
-  if (turns === Math.floor(range.high / m)) return build(combine(rest, { constant: turns * m, terms: new Map() }, -1));
+  if (turns === Math.floor(range.high / m)) return build(combine(rest, fixed(turns * m), -1));
   if (remainder.kind === "apply" && remainder.fn === "imod" && (remainder.args[1] as Expr).kind === "number"
     && (remainder.args[1] as Extract<Expr, { kind: "number" }>).value % m === 0) {
     return modulo(remainder.args[0] as Expr, m);
@@ -141,18 +119,11 @@ function modulo(x: Expr, m: number): Expr {
  * then `sum / m = high / (m / unit)` and `sum % m = unit · (high % (m / unit)) + low`.
  */
 function highAndLow(sum: Affine, m: number): { readonly unit: number; readonly high: Affine; readonly low: Affine } | undefined {
-  const units = new Set([...sum.terms.values()].map((c) => gcd(c, m)).filter((u) => u > 1));
+  const units = new Set(sum.factors.map((c) => gcd(c, m)).filter((u) => u > 1));
   for (const unit of [...units].sort((a, b) => b - a)) {
-    const high = new Map<Expr, number>();
-    const low = new Map<Expr, number>();
-    for (const [atom, c] of sum.terms) {
-      if (c % unit === 0) high.set(atom, c / unit);
-      else low.set(atom, c);
-    }
-    const whole = Math.floor(sum.constant / unit);
-    const rest = { constant: sum.constant - whole * unit, terms: low };
-    const range = interval(build(rest));
-    if (range.low >= 0 && range.high < unit) return { unit, high: { constant: whole, terms: high }, low: rest };
+    const { high, low } = digitsOf(sum, unit);
+    const range = interval(build(low));
+    if (range.low >= 0 && range.high < unit) return { unit, high, low };
   }
   return undefined;
 }
@@ -169,7 +140,7 @@ function compare(fn: "eq" | "ne" | "lt" | "le", a: Expr, b: Expr): Expr {
   const right = affine(b);
   const d = combine(right, left, -1); // b - a
   if (fn === "lt" || fn === "le") {
-    const whole = wholeDigits(fn === "le" ? d : { constant: d.constant - 1, terms: d.terms });
+    const whole = wholeDigits(fn === "le" ? d : combine(d, fixed(1), -1));
     if (whole) return compare("le", int(0), build(whole));
   }
   const range = interval(build(d));
@@ -183,36 +154,29 @@ function compare(fn: "eq" | "ne" | "lt" | "le", a: Expr, b: Expr): Expr {
     }
   }
   // Positive terms on one side, negative on the other; equalities with the first atom positive.
-  const first = [...d.terms].sort(([p], [q]) => p.id - q.id)[0];
-  const sign = (fn === "eq" || fn === "ne") && first && first[1] < 0 ? -1 : 1;
-  const plus = new Map<Expr, number>();
-  const minus = new Map<Expr, number>();
-  for (const [atom, c] of d.terms) (c * sign > 0 ? plus : minus).set(atom, Math.abs(c));
-  const k = d.constant * sign;
-  const low = build({ constant: k < 0 ? -k : 0, terms: minus });
-  const high = build({ constant: k > 0 ? k : 0, terms: plus });
+  let first: number | undefined;
+  for (let i = 0; i < d.atoms.length; i++) if (first === undefined || (d.atoms[i] as Expr).id < (d.atoms[first] as Expr).id) first = i;
+  const isTurned = (fn === "eq" || fn === "ne") && first !== undefined && (d.factors[first] as number) < 0;
+  const sum = isTurned ? scaled(d, -1) : d;
+  const low = build(scaled(picked(sum, Math.min(sum.constant, 0), (_, c) => c < 0), -1));
+  const high = build(picked(sum, Math.max(sum.constant, 0), (_, c) => c > 0));
   return apply(fn, low, high);
 }
 
 /** `unit · high + low` with `0 ≤ low < unit` is negative exactly when `high` is: what decides, where the sum has such digits. */
 function wholeDigits(d: Affine): Affine | undefined {
-  for (const unit of new Set([...d.terms.values()].map(Math.abs).filter((c) => c > 1).sort((a, b) => b - a))) {
-    const high = new Map<Expr, number>();
-    const low = new Map<Expr, number>();
-    for (const [atom, c] of d.terms) {
-      if (c % unit === 0) high.set(atom, c / unit);
-      else low.set(atom, c);
-    }
-    const whole = Math.floor(d.constant / unit);
-    const range = interval(build({ constant: d.constant - whole * unit, terms: low }));
-    if (range.low >= 0 && range.high < unit) return { constant: whole, terms: high };
+  const units = new Set(d.factors.map(Math.abs).filter((c) => c > 1));
+  for (const unit of [...units].sort((a, b) => b - a)) {
+    const { high, low } = digitsOf(d, unit);
+    const range = interval(build(low));
+    if (range.low >= 0 && range.high < unit) return high;
   }
   return undefined;
 }
 
 /** Whether a sum can be zero as far as common factors of its coefficients say. */
 function divisible(d: Affine): boolean {
-  const shared = [...d.terms.values()].reduce(gcd, 0);
+  const shared = d.factors.reduce(gcd, 0);
   return shared === 0 ? d.constant === 0 : d.constant % shared === 0;
 }
 

@@ -1,6 +1,6 @@
 // Kernel to loops: every value is computed once, in the outermost scope where its axes are bound.
 
-import { affine, build, coefficient, scaled, type Affine } from "../ir/affine.ts";
+import { affine, build, coefficient, inOrder, picked, scaled, without, type Affine } from "../ir/affine.ts";
 import { apply, conjuncts, index, int, real, reduceIdentity, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import { sizeOf, type Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
@@ -169,7 +169,7 @@ export class Lowering {
         }
         if (e.type === "int" && (e.fn === "add" || e.fn === "sub" || e.fn === "neg" || e.fn === "mul")) {
           const sum = affine(e);
-          if (!sum.terms.has(e)) return this.#sum(sum);
+          if (!sum.atoms.includes(e)) return this.#sum(sum);
         }
         if (e.fn === "idiv" || e.fn === "imod") return this.#division(e.fn, e.args[0] as Expr, e.args[1] as Expr);
         return this.#keep({ kind: "apply", fn: e.fn, args: e.args.map((a) => this.value(a)), type: e.type }, e.type === "int" ? "j" : "v");
@@ -200,26 +200,26 @@ export class Lowering {
   /** A sum of whole numbers, the part that is known further out computed there. */
   #sum(sum: Affine): Value {
     // Sums that differ by a number share all the rest.
-    if (sum.constant !== 0 && sum.terms.size > 0) {
-      const base = this.value(build({ constant: 0, terms: sum.terms }));
+    if (sum.constant !== 0 && sum.atoms.length > 0) {
+      const base = this.value(build({ ...sum, constant: 0 }));
       const by: Value = { kind: "number", value: Math.abs(sum.constant), type: "int" };
       return { kind: "apply", fn: sum.constant > 0 ? "add" : "sub", args: [base, by], type: "int" };
     }
     const here = this.#scopes.length - 1;
     if (here === 0) return this.#keep(this.#plain(sum), "j");
-    const deep = new Map<Expr, number>();
-    const outer = new Map<Expr, number>();
-    for (const [atom, c] of sum.terms) (this.#home(atom.free) >= here ? deep : outer).set(atom, c);
-    if (deep.size === 0 || outer.size === 0) return this.#keep(this.#plain(sum), "j");
-    const base = this.value(build({ constant: sum.constant, terms: outer }));
-    const rest = this.#plain({ constant: 0, terms: deep });
+    const deep = picked(sum, 0, (atom) => this.#home(atom.free) >= here);
+    if (deep.atoms.length === 0 || deep.atoms.length === sum.atoms.length) return this.#keep(this.#plain(sum), "j");
+    const base = this.value(build(picked(sum, sum.constant, (atom) => !deep.atoms.includes(atom))));
+    const rest = this.#plain(deep);
     return this.#keep({ kind: "apply", fn: "add", args: [base, rest], type: "int" }, "j");
   }
 
   #plain(sum: Affine): Value {
     let result: Value | undefined;
     const number = (value: number): Value => ({ kind: "number", value, type: "int" });
-    for (const [atom, c] of [...sum.terms].sort(([p, a], [q, b]) => Number(b > 0) - Number(a > 0) || p.id - q.id)) {
+    const { atoms, factors } = inOrder(sum);
+    for (const [k, atom] of atoms.entries()) {
+      const c = factors[k] as number;
       const size = result ? Math.abs(c) : c;
       const term: Value = size === 1 ? this.value(atom) : { kind: "apply", fn: "mul", args: [this.value(atom), number(size)], type: "int" };
       result = result ? { kind: "apply", fn: c > 0 ? "add" : "sub", args: [result, term], type: "int" } : term;
@@ -275,9 +275,9 @@ export class Lowering {
   #rowOf(from: Tensor, flat: Expr): Value | undefined {
     if (!hasFours(from)) return undefined;
     const sum = affine(flat);
-    if ([...sum.terms.values()].some((c) => c % 4 !== 0)) return undefined;
+    if (sum.factors.some((c) => c % 4 !== 0)) return undefined;
     const lane = ((sum.constant % 4) + 4) % 4;
-    const at = build(scaled({ constant: sum.constant - lane, terms: sum.terms }, 1 / 4));
+    const at = build(scaled({ ...sum, constant: sum.constant - lane }, 1 / 4));
     const depth = this.#home(at.free);
     const known = this.#fetched.find((f) => f.from === from && f.at === at && this.#scopes.includes(f.scope));
     const of = known?.row ?? this.#at(depth, () => {
@@ -293,12 +293,8 @@ export class Lowering {
     if (!this.#lane || !hasFours(of)) return undefined;
     const sum = affine(flat);
     if (sum.constant % 4 !== 0 || coefficient(sum, this.#lane) !== 1) return undefined;
-    const terms = new Map<Expr, number>();
-    for (const [atom, c] of sum.terms) {
-      if (c % 4 === 0) terms.set(atom, c / 4);
-      else if (atom !== index(this.#lane)) return undefined;
-    }
-    return build({ constant: sum.constant / 4, terms });
+    const rest = without(sum, index(this.#lane));
+    return rest.factors.every((c) => c % 4 === 0) ? build(scaled(rest, 1 / 4)) : undefined;
   }
 
   /** Stores a value at an element of a tensor, or its four values at theirs. */

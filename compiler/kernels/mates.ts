@@ -101,6 +101,6 @@ interface Parted {
   readonly constant: number;
 }
 
-function parted({ constant, terms }: Affine): Parted {
-  return { base: build({ constant: 0, terms }), constant };
+function parted(sum: Affine): Parted {
+  return { base: build({ ...sum, constant: 0 }), constant: sum.constant };
 }

@@ -1,6 +1,6 @@
 // What the sums of a launch touch: which elements they read, how these move with each axis, and what lies side by side.
 
-import { affine, coefficient, combine, type Affine } from "../ir/affine.ts";
+import { affine, coefficient, combine, fixed, type Affine } from "../ir/affine.ts";
 import { index, read, type Axis, type Expr, type Read, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
@@ -114,7 +114,7 @@ export function touch(r: Read): Touch {
 }
 
 function derive(r: Read): Touch {
-  let flat: Affine = { constant: 0, terms: new Map() };
+  let flat = fixed(0);
   r.at.forEach((e, k) => {
     flat = combine(affine(e), flat, (r.tensor.axes[k] as Axis).extent);
   });
@@ -128,7 +128,8 @@ function derive(r: Read): Touch {
 /** Whether four points along an axis that begin at a multiple of four are four elements side by side. */
 export function isRow(t: Touch, a: Axis): boolean {
   if (!t.flat || !t.fours || coefficient(t.flat, a) !== 1 || t.flat.constant % four !== 0) return false;
-  return [...t.flat.terms].every(([atom, c]) => atom === index(a) || c % four === 0);
+  const { atoms, factors } = t.flat;
+  return factors.every((c, i) => c % four === 0 || atoms[i] === index(a));
 }
 
 /** Whether four neighbours along an axis are read in one go. */
@@ -138,7 +139,7 @@ function dimensionsOf(r: Read): readonly Dimension[] {
   return r.at.map((e) => {
     const sum = affine(e);
     const moves = new Map<Axis, number | undefined>();
-    for (const [atom, c] of sum.terms) for (const a of atom.free) moves.set(a, atom === index(a) && !moves.has(a) ? c : undefined);
+    sum.atoms.forEach((atom, i) => atom.free.forEach((a) => moves.set(a, atom === index(a) && !moves.has(a) ? sum.factors[i] : undefined)));
     return moves;
   });
 }

@@ -1,6 +1,6 @@
 // Which axis of every value lies innermost in memory: the one along which four neighbours can be loaded at once most often.
 
-import { affine } from "../ir/affine.ts";
+import { affine, picked } from "../ir/affine.ts";
 import { read, type Axis, type Expr } from "../ir/expr.ts";
 import { Notes } from "../ir/notes.ts";
 import { define, sizeOf, source, type Tensor } from "../ir/graph.ts";
@@ -90,9 +90,8 @@ function weigh(t: Tensor, body: Expr, classes: Classes): void {
         return;
       }
       const sum = affine(at);
-      const units = [...sum.terms].filter(([, c]) => c % together !== 0);
-      const [only] = units;
-      const isStraight = units.length === 1 && only && only[1] === 1 && only[0].kind === "axis" && sum.constant % together === 0 && e.outside !== "edge";
+      const units = picked(sum, 0, (_, c) => c % together !== 0);
+      const isStraight = units.atoms.length === 1 && units.factors[0] === 1 && units.atoms[0]?.kind === "axis" && sum.constant % together === 0 && e.outside !== "edge";
       classes.add(own, isStraight ? loads : -loads);
       for (const a of at.free) if (a.extent % together === 0) classes.add(a, isStraight && at.free.length === 1 ? loads : -loads);
     });

@@ -1,6 +1,6 @@
 // Solves the equations in a reduction's `where` for its axes, so that constrained sums become gathers.
 
-import { affine, build, combine, coefficient, scaled, without, type Affine } from "../ir/affine.ts";
+import { affine, build, combine, coefficient, picked, scaled, without, type Affine } from "../ir/affine.ts";
 import { apply, conjuncts, index, int, makeAxis, reduce, type Axis, type Expr, type Reduce } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
@@ -93,7 +93,7 @@ function bring(name: string, extent: number): Axis {
 }
 
 function* moves(d: Domain, equation: Expr, sum: Affine, isBound: (e: Expr) => boolean): Generator<Move> {
-  const atoms = [...sum.terms].filter(([atom]) => isBound(atom));
+  const atoms = sum.atoms.flatMap((atom, i): [Expr, number][] => (isBound(atom) ? [[atom, sum.factors[i] as number]] : []));
   const solvable = d.over
     .map((axis) => ({ axis, c: coefficient(sum, axis) }))
     .filter((x): x is { axis: Axis; c: number } => x.c !== undefined);
@@ -139,18 +139,18 @@ function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, n
   const sign = Math.sign(c);
   const size = Math.abs(c);
   // The low digits are taken greedily, the finest first, as long as together they stay below the leading one.
-  const low = new Map<Expr, number>();
+  const low = new Set<Expr>();
   let reach = 0;
   for (const [atom, k] of [...atoms].sort(([, a], [, b]) => Math.abs(a) - Math.abs(b))) {
     const r = interval(atom);
     if (atom === high || k * sign <= 0 || r.low !== 0 || reach + Math.abs(k) * r.high >= size) continue;
     reach += Math.abs(k) * r.high;
-    low.set(atom, Math.abs(k));
+    low.add(atom);
   }
   if (low.size === 0) return undefined;
-  const others = new Map([...sum.terms].filter(([atom]) => atom !== high && !low.has(atom)));
-  if (![...others.keys()].every(settled)) return undefined;
-  const target = build(scaled({ constant: sum.constant, terms: others }, -sign));
+  const others = picked(sum, sum.constant, (atom) => atom !== high && !low.has(atom));
+  if (!others.atoms.every(settled)) return undefined;
+  const target = build(scaled(others, -sign));
   return {
     rank: 2,
     apply: () => ({
@@ -158,7 +158,7 @@ function digits(d: Domain, equation: Expr, sum: Affine, atoms: readonly [Expr, n
       where: [
         ...d.where.filter((w) => w !== equation),
         apply("eq", high, simplifyNode(apply("idiv", target, int(size)))),
-        apply("eq", build({ constant: 0, terms: low }), simplifyNode(apply("imod", target, int(size)))),
+        apply("eq", build(scaled(picked(sum, 0, (atom) => low.has(atom)), sign)), simplifyNode(apply("imod", target, int(size)))),
       ],
     }),
   };
