@@ -7,7 +7,7 @@ import { flopsOfAll, recompute, type Again as Cloned } from "./passes/recompute.
 import { separated } from "./passes/separate.ts";
 import { sharing } from "./passes/share.ts";
 import { solving } from "./passes/solve.ts";
-import { ordered, rebuild } from "./ir/order.ts";
+import { ordered, rebuild, type Change } from "./ir/order.ts";
 import { tensorsOf } from "./ir/rewrite.ts";
 import type { Graph, Tensor, TrainingGraph } from "./ir/graph.ts";
 import { Brief } from "./kernels/brief.ts";
@@ -20,7 +20,7 @@ import type { Loops } from "./kernels/loops.ts";
 import type { Launch } from "./kernels/ranges.ts";
 import type { Made } from "./kernels/twins.ts";
 import { splitting } from "./kernels/strategies/reduce.ts";
-import { scatterSums } from "./kernels/strategies/scatter.ts";
+import { scattering } from "./kernels/strategies/scatter.ts";
 import { demandWhole } from "./kernels/whole.ts";
 import { assemble } from "./plan/assemble.ts";
 import { alone, beside } from "./plan/beside.ts";
@@ -93,15 +93,13 @@ function lanesOf({ lanes, maxInvocations, maxShared, subgroup, matrices }: Profi
 
 function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = false, everything = false } = {}): Compiled {
   if (half && !profile.half) throw withoutHalves(profile);
-  let current = draft.through((roots) => rebuild(roots, separated, solving(), factoring(draft.job().scale), sharing()));
-  const solved = ordered(current.roots());
   const lanes = lanesOf(profile);
-  current = current.through((roots) => scatterSums(roots, bindingElements(profile) / 2));
   const parts = new Set<Tensor>();
+  const solve = (): readonly Change[] => [separated, solving(), factoring(draft.job().scale), sharing()];
   // A variance's parts need the sums that a mean's parts are.
-  const split = rebuild(current.roots(), splitting(lanes, parts), sharing());
-  const { draft: arranged, now } = current.through(() => split).settled().arranged();
-  current = arranged;
+  const split = rebuild(draft.roots(), ...solve(), scattering(bindingElements(profile) / 2), splitting(lanes, parts), sharing());
+  const { draft: arranged, now } = draft.through(() => split).settled().arranged();
+  let current = arranged;
   let stored = [...parts].map((t) => now(split.get(t) ?? t));
   if (half) {
     const halved = halve(current.roots(), new Set([...current.roots(), ...stored]));
@@ -136,13 +134,14 @@ function backEnd(draft: Draft, profile: Profile, { budget = Infinity, half = fal
       joined: (largest) => brief.of(join(definitions, { ...storage, ...around, isKept: (t) => storage.own.has(t) || storage.atEnd.has(t), largest })),
       single: () => brief.of(apart(definitions)),
       shared: (made) => {
+        if (!brief.isKept(made.map((m) => m.loops), true)) return alone(made);
         const launches = beside(made, { ...around, storage, masked: lanes.team === undefined });
         return brief.isKept(launches.map((l) => l.loops)) ? launches : alone(made);
       },
       put: (launches) => {
         const stays = staysOf(launches, storage);
         const plan = assemble(job, launches, stays, storage, phases, profile);
-        return { grad: ordered(draft.roots()), solved, kernels: launches.flatMap((l) => l.kernels), launches, loops: launches.map((l) => l.loops), over: stays.over, plan, again };
+        return { grad: ordered(draft.roots()), get solved() { return ordered(draft.through((r) => rebuild(r, ...solve())).roots()); }, kernels: launches.flatMap((l) => l.kernels), launches, loops: launches.map((l) => l.loops), over: stays.over, plan, again };
       },
     };
   };

@@ -73,11 +73,11 @@ function valueAt(e: Expr, at: ReadonlyMap<Axis, number>): number | undefined {
   if (e.kind === "number") return e.value;
   if (e.kind === "axis") return at.get(e.axis);
   if (e.kind !== "apply") return undefined;
-  const args: number[] = [];
-  for (const p of e.parts) {
-    const value = valueAt(p, at);
+  const args = new Array<number>(e.parts.length);
+  for (let i = 0; i < args.length; i++) {
+    const value = valueAt(e.parts[i] as Expr, at);
     if (value === undefined) return undefined;
-    args.push(value);
+    args[i] = value;
   }
   return evaluate(e.fn, args);
 }

@@ -29,7 +29,7 @@ export function ordered(roots: readonly Tensor[]): readonly Tensor[] {
   return out;
 }
 
-/** A definition with its reads already pointing to rebuilt tensors becomes another body, or another tensor stands in its place. */
+/** A definition with its reads already pointing to rebuilt tensors becomes another body, or another tensor, or what becomes of that, stands in its place. */
 export type Change = (t: Tensor, body: Expr) => Expr | Tensor;
 
 /**
@@ -48,7 +48,7 @@ export function rebuild(roots: readonly Tensor[], ...changes: readonly Change[])
       if (k > from) result = repointed(result, k);
       result = (changes[k] as Change)(t, result);
     }
-    const now = "axes" in result ? result : result === t.body ? t : define(t.name, t.axes, result, t.origin);
+    const now = "axes" in result ? (made.get(result) ?? result) : result === t.body ? t : define(t.name, t.axes, result, t.origin);
     made.set(t, now);
     results.add(now);
     return now;

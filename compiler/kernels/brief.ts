@@ -13,6 +13,8 @@ const manyMates = 8;
  * where all together have more than 2^21 instructions; an access takes it some eighty and comes with some twenty of other kinds.
  */
 const most = 18_000;
+/** Launches that share one have more text in all, a sixth to a third in large steps: where texts fill this much alone, none will share. */
+const mostToShare = 0.85;
 /** Terms per lane up to which a launch is written shortly in any case, and how much further each try goes. */
 const [least, further] = [1 << 13, 8];
 const mostTries = 8;
@@ -36,23 +38,26 @@ export class Brief {
   /** The launches with their programs, in the same order. */
   of(groups: readonly Group[]): readonly Made[] {
     const signed = groups.map(signatureOf);
-    const terms = new Map<string, number>();
-    if (this.#most < Infinity) signed.forEach(({ key }, i) => terms.get(key) ?? terms.set(key, termsOf(groups[i] as Group)));
+    const firsts = new Map<string, { readonly place: number; readonly terms: number }>();
+    signed.forEach(({ key }, place) => {
+      if (!firsts.has(key)) firsts.set(key, { place, terms: this.#most < Infinity ? termsOf(groups[place] as Group) : Infinity });
+    });
     for (let n = 0; ; n++) {
       const few = this.#lanes.wanted * least * further ** n;
-      const made = groups.map((g, i) => {
-        const signature = signed[i] as Signature;
-        return ((terms.get(signature.key) ?? Infinity) < few ? this.#short : this.#long).of(g, signature);
-      });
-      if (n === mostTries || this.isKept(made.map((m) => m.loops))) return made;
+      const made = (place: number): Made => {
+        const signature = signed[place] as Signature;
+        return ((firsts.get(signature.key)?.terms ?? Infinity) < few ? this.#short : this.#long).of(groups[place] as Group, signature);
+      };
+      const texts = [...firsts.values()].map(({ place }) => made(place).loops);
+      if (n === mostTries || this.isKept(texts)) return groups.map((_, place) => made(place));
     }
   }
 
-  /** Whether a driver keeps the compiled kernels of a step of these programs. */
-  isKept(programs: readonly Loops[]): boolean {
+  /** Whether a driver keeps the compiled kernels of a step of these programs, and whether it would if they shared launches. */
+  isKept(programs: readonly Loops[], toShare = false): boolean {
     if (this.#most === Infinity) return true;
     const texts = new Set(programs.map((p) => p.like ?? p));
-    return [...texts].reduce((n, p) => n + this.#lengthOf(p), 0) <= this.#most;
+    return [...texts].reduce((n, p) => n + this.#lengthOf(p), 0) <= this.#most * (toShare ? mostToShare : 1);
   }
 
   #lengthOf(program: Loops): number {

@@ -26,8 +26,9 @@ export class Twins {
   }
 
   of(group: Group, signature = signatureOf(group)): Made {
-    const name = [...new Set(group.results.map((r) => r.root))].map((t) => t.name).join(", ");
     const first = this.#first.get(signature.key);
+    if (first?.signature === signature) return first;
+    const name = [...new Set(group.results.map((r) => r.root))].map((t) => t.name).join(", ");
     if (first) {
       const kernel = { ...group, name, key: first.kernel.key, schedule: renamedSchedule(first.kernel.schedule, between(first.signature.axes, signature.axes)) };
       return { kernel, loops: twin(name, first.loops, between(first.signature.tensors, signature.tensors)) };

@@ -2,7 +2,6 @@
 
 import type { Axis, Expr } from "../ir/expr.ts";
 import type { Tensor } from "../ir/graph.ts";
-import { define } from "../ir/graph.ts";
 import { stirred } from "../ir/interning.ts";
 import { Notes } from "../ir/notes.ts";
 import type { Change } from "../ir/order.ts";
@@ -28,10 +27,9 @@ export function sharing(): Change {
     const list = kept.get(hash);
     const known = list?.find((k) => textOf(k) === textOf(mine));
     if (known) return known.tensor;
-    const tensor = body === t.body ? t : define(t.name, t.axes, body, t.origin);
-    if (list) list.push({ tensor, body });
-    else kept.set(hash, [{ tensor, body }]);
-    return tensor;
+    if (list) list.push(mine);
+    else kept.set(hash, [mine]);
+    return body;
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { apply, index, int, makeAxis, read, real, reduce, type Axis, type Expr, type Reduce } from "../../ir/expr.ts";
 import { define, sizeOf, type Tensor } from "../../ir/graph.ts";
-import { rebuild } from "../../ir/order.ts";
+import type { Change } from "../../ir/order.ts";
 import { substitute } from "../../ir/rewrite.ts";
 import { simplifyNode, within } from "../../ir/simplify.ts";
 import { landings } from "../../ir/landing.ts";
@@ -22,8 +22,8 @@ const smallest = 2 ** -60;
  * order, so the result is the same in every run. The step follows the sum of the terms' sizes, so that nothing overflows and a
  * term that is no number makes the result none; it is a power of two, so that no term is rounded. A tensor of more than `limit` elements is left to be searched.
  */
-export function scatterSums(roots: readonly Tensor[], limit: number): Map<Tensor, Tensor> {
-  return rebuild(roots, (t, body) => {
+export function scattering(limit: number): Change {
+  return (t, body) => {
     if (body.kind !== "reduce" || body.by !== "sum" || body.type !== "real" || sizeOf(t) > limit) return body;
     const { parallel, tests, value } = terms(t, body);
     if (!parallel) return body;
@@ -36,7 +36,7 @@ export function scatterSums(roots: readonly Tensor[], limit: number): Map<Tensor
     const wide = define(`${t.name}_wide`, own, substitute(reduce("sum", body.over, body.where, counted), by), t.origin);
     const back = apply("real", read(wide, t.axes.map(index)));
     return apply("mul", back, apply("mul", whole, real(1 / steps)));
-  });
+  };
 }
 
 /** A sum as seen from its terms: the axes they run over, the tests they must pass, what they are; `at` is where they land. */
