@@ -171,7 +171,7 @@ const smallInts: Expr[] = [];
 /** A whole number. */
 export function int(value: number): Expr {
   // Most are small: they are not looked for.
-  if (!(value > 0 && value < 1024)) return number(value, "int");
+  if (!(value >= 0 && value < 1024)) return number(value, "int");
   return smallInts[value] ??= number(value, "int");
 }
 export const real = (value: number): Expr => number(value, "real");
