@@ -13,7 +13,7 @@ function endQuietly(error: Error): void {
 }
 
 // The compiler is much code that runs for a moment: optimising it thoroughly takes longer than what that saves.
-for (const flag of ["--max-inlined-bytecode-size-cumulative=100", "--always-sparkplug"]) setFlagsFromString(flag);
+for (const flag of ["--max-inlined-bytecode-size-cumulative=100", "--always-sparkplug", "--interrupt-budget=200000"]) setFlagsFromString(flag);
 process.stdout.on("error", endQuietly);
 process.stderr.on("error", endQuietly);
 process.exitCode = await dispatch(process.argv.slice(2), terminalOn(process.stdout, process.stderr, process.env));
