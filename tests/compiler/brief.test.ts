@@ -36,6 +36,13 @@ describe("a step's texts", () => {
     expect(short[2]).toBe(long[2]);
   });
 
+  it("share no launches where alone they nearly fill what a driver keeps", () => {
+    const programs = new Brief(lanes, undefined, 1e6).of(sizes.map(product)).map((m) => m.loops);
+    expect(new Brief(lanes, undefined, sum(long)).isKept(programs)).toBe(true);
+    expect(new Brief(lanes, undefined, sum(long)).isKept(programs, true)).toBe(false);
+    expect(new Brief(lanes, undefined, 2 * sum(long)).isKept(programs, true)).toBe(true);
+  });
+
   it("are as short as can be where that is not enough", () => {
     const brief = new Brief(lanes, undefined, 1);
     const made = brief.of(sizes.map(product));

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { apply, index, int, makeAxis, read, real, reduce, reduceIdentity, type Axis, type Expr } from "../../compiler/ir/expr.ts";
 import { define, shapeOf, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { interpret } from "../../compiler/ir/interpret.ts";
-import { ordered, rebuild } from "../../compiler/ir/order.ts";
+import { ordered, rebuild, type Change } from "../../compiler/ir/order.ts";
+import { splitting } from "../../compiler/kernels/strategies/reduce.ts";
 import { arrange } from "../../compiler/passes/arrange.ts";
 import { factoring } from "../../compiler/passes/factor.ts";
 import { separate, separated } from "../../compiler/passes/separate.ts";
@@ -65,25 +66,30 @@ describe("arrange", () => {
 
 describe("several changes at once", () => {
   it("give what they give one after the other, also of what they define on the way", () => {
-    const x = source("x", [4, 6], origin);
+    const x = source("x", [8, 24], origin);
     const mean = (of: (a: Axis, b: Axis) => Expr): Expr => {
-      const [a, b] = axes(4, 6) as [Axis, Axis];
-      return apply("mul", reduce("sum", [a, b], [], of(a, b)), real(1 / 24));
+      const [a, b] = axes(8, 24) as [Axis, Axis];
+      return apply("mul", reduce("sum", [a, b], [], of(a, b)), real(1 / 192));
     };
     const centre = mean((a, b) => read(x, [index(a), index(b)]));
     const off = (a: Axis, b: Axis): Expr => apply("sub", read(x, [index(a), index(b)]), centre);
-    const [i, j] = axes(4, 6) as [Axis, Axis];
+    const [i, j] = axes(8, 24) as [Axis, Axis];
     const y = define("y", [i, j], apply("div", off(i, j), apply("sqrt", mean((a, b) => apply("mul", off(a, b), off(a, b))))), origin);
     const subject = withGradients("norm", [x], [{ name: "y", tensor: y }]);
     const roots = subject.outputs.map((o) => o.tensor);
-    const inTurn = [separated, solving(), factoring(), sharing()].reduce((now: readonly Tensor[], change) => {
+    // What is split after the first merging has to be merged again: the mean's parts are the variance's.
+    const changes = (): readonly Change[] => [separated, solving(), factoring(), sharing(), splitting({ wanted: 4, mates: undefined, team: undefined }, new Set()), sharing()];
+    const inTurn = changes().reduce((now: readonly Tensor[], change) => {
       const made = rebuild(now, change);
       return now.map((t) => made.get(t) as Tensor);
     }, roots);
-    const made = rebuild(roots, separated, solving(), factoring(), sharing());
+    const made = rebuild(roots, ...changes());
     const atOnce = roots.map((t) => made.get(t) as Tensor);
     expect(ordered(atOnce).length).toBe(ordered(inTurn).length);
     expect(ordered(atOnce).length).toBeGreaterThan(ordered(roots).length);
+    const ending = (end: string): number => ordered(atOnce).filter((t) => t.name.endsWith(end)).length;
+    expect(ending("_parts")).toBeGreaterThan(1);
+    expect(ending("_of_part")).toBe(0);
     const numbers = (t: Tensor): readonly number[] => [...interpret(t, { values: new Map(valuesOf(subject)) })];
     const want = inTurn.map(numbers);
     atOnce.map(numbers).forEach((all, k) => all.forEach((v, n) => expect(v).toBeCloseTo(want[k]?.[n] ?? NaN, 12)));
