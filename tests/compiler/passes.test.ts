@@ -96,6 +96,42 @@ describe("several changes at once", () => {
   });
 });
 
+describe("merging", () => {
+  it("gives two equal definitions the one that the changes after it made", () => {
+    const x = source("x", [8, 24], origin);
+    const [one, other] = [0, 1].map(() => {
+      const [a, b] = axes(8, 24) as [Axis, Axis];
+      return define("sum", [], reduce("sum", [a, b], [], read(x, [index(a), index(b)])), origin);
+    }) as [Tensor, Tensor];
+    const made = rebuild([one, other], sharing(), splitting({ wanted: 4, mates: undefined, team: undefined }, new Set()));
+    expect(made.get(other)).toBe(made.get(one));
+    expect(ordered([made.get(other) as Tensor]).map((t) => t.name)).toEqual(["x", "sum_parts", "sum"]);
+  });
+});
+
+describe("sums of indices", () => {
+  const [i, j] = axes(4, 6).map(index) as [Expr, Expr];
+
+  it("forget what cancels", () => {
+    expect(simplifyExpression(apply("sub", apply("add", i, j), i))).toBe(j);
+    expect(simplifyExpression(apply("sub", apply("mul", i, int(3)), apply("add", i, apply("mul", int(2), i))))).toBe(int(0));
+  });
+
+  it("are one expression in whatever order they are written", () => {
+    const sum = simplifyExpression(apply("sub", apply("add", apply("mul", j, int(4)), int(5)), i));
+    expect(simplifyExpression(apply("add", apply("sub", int(5), i), apply("mul", int(4), j)))).toBe(sum);
+    expect(simplifyExpression(apply("sub", apply("sub", apply("mul", int(4), j), i), int(-5)))).toBe(sum);
+  });
+
+  it("have a quotient and a remainder apart, and one place together", () => {
+    const place = apply("add", apply("mul", i, int(6)), j);
+    expect(simplifyExpression(apply("idiv", place, int(6)))).toBe(i);
+    expect(simplifyExpression(apply("imod", place, int(6)))).toBe(j);
+    const digits = apply("add", apply("mul", apply("idiv", place, int(5)), int(5)), apply("imod", place, int(5)));
+    expect(simplifyExpression(digits)).toBe(simplifyExpression(place));
+  });
+});
+
 describe("solve", () => {
   it("takes equations that name an axis at once, but not one that is longer, nor the second for one axis", () => {
     const x = source("x", [4, 6], origin);
