@@ -40,7 +40,7 @@ const rules: readonly { readonly of: string; readonly may: readonly string[]; re
   { of: "grammar", may: ["grammar", "compiler/source.ts", "compiler/report/diagnostic.ts", "compiler/report/spelling.ts"], packages: /^(chevrotain|prettier)(\/|$)/ },
   { of: "compiler/ir", may: ["compiler/ir", "compiler/source.ts", "compiler/report/diagnostic.ts", "compiler/plan/plan.ts"], packages: /^$/ },
   { of: "compiler/passes", may: ["compiler/passes", "compiler/ir", "compiler/plan", "compiler/report/diagnostic.ts"], packages: /^$/ },
-  { of: "compiler/kernels", may: ["compiler/kernels", "compiler/passes/simplify.ts", "compiler/ir", "compiler/report/diagnostic.ts"], packages: /^$/ },
+  { of: "compiler/kernels", may: ["compiler/kernels", "compiler/ir", "compiler/report/diagnostic.ts"], packages: /^$/ },
   { of: "compiler/wgsl", may: ["compiler/wgsl", "compiler/kernels/loops.ts", "compiler/ir", "compiler/report/diagnostic.ts"], packages: /^$/ },
   { of: "compiler/front", may: ["compiler/front", "compiler/ir", "compiler/report", "compiler/source.ts", "compiler/plan/plan.ts", "grammar"], packages: /^$/ },
   { of: "compiler", may: ["compiler", "grammar"], packages: /^$/ },

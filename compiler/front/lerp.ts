@@ -1,7 +1,7 @@
 // Multilinear interpolation as reads of the surrounding corners, in whole numbers where the position allows it.
 
 import { apply, asReal, int, read, real, type Expr } from "../ir/expr.ts";
-import { tidy } from "./tidy.ts";
+import { simplifyExpression } from "../ir/simplified.ts";
 import type { View } from "./values.ts";
 
 /** The interpolated element at a position; whole indices take part as they are. */
@@ -9,13 +9,13 @@ export function interpolate(view: View, at: readonly Expr[]): Expr {
   let corners: { at: Expr[]; weight: Expr }[] = [{ at: [], weight: real(1) }];
   for (const position of at) {
     if (position.type === "int") {
-      for (const c of corners) c.at.push(tidy(position));
+      for (const c of corners) c.at.push(simplifyExpression(position));
       continue;
     }
     const { below, part } = split(position);
     corners = corners.flatMap((c) => [
-      { at: [...c.at, tidy(below)], weight: apply("mul", c.weight, apply("sub", real(1), part)) },
-      { at: [...c.at, tidy(apply("add", below, int(1)))], weight: apply("mul", c.weight, part) },
+      { at: [...c.at, simplifyExpression(below)], weight: apply("mul", c.weight, apply("sub", real(1), part)) },
+      { at: [...c.at, simplifyExpression(apply("add", below, int(1)))], weight: apply("mul", c.weight, part) },
     ]);
   }
   return corners
@@ -128,5 +128,5 @@ function wholeFraction(sum: Linear): { top: Expr; bottom: number } {
   const bottom = all.reduce((m, f) => (m / gcd(m, f.bottom)) * f.bottom, 1);
   let top: Expr = int((sum.constant.top * bottom) / sum.constant.bottom);
   for (const [e, f] of sum.terms) top = apply("add", top, apply("mul", e, int((f.top * bottom) / f.bottom)));
-  return { top: tidy(top), bottom };
+  return { top: simplifyExpression(top), bottom };
 }

@@ -4,11 +4,11 @@ import type { Element, Term } from "../../grammar/ast.ts";
 import { read, type Expr } from "../ir/expr.ts";
 import { shapeOf } from "../ir/graph.ts";
 import { interval } from "../ir/interval.ts";
+import { simplifyExpression } from "../ir/simplified.ts";
 import type { Span } from "../source.ts";
 import { fault, force, lookup } from "./env.ts";
 import { evaluate } from "./evaluating.ts";
 import { interpolate } from "./lerp.ts";
-import { tidy } from "./tidy.ts";
 import { describe, exprOf, scalar, showShape, wholesOf, type Env, type Value, type View } from "./values.ts";
 import { partsOfTerm } from "./walk.ts";
 
@@ -34,7 +34,7 @@ export function readAt(view: View, term: Extract<Term, { kind: "index" }>, env: 
   }
   if (view.lerp) return scalar(interpolate(view, at));
   const exprs = at.map((e, i) => {
-    if (e.type === "int") return tidy(e);
+    if (e.type === "int") return simplifyExpression(e);
     throw fault(env, "N0604", "an index must be whole", spans[i] as Span, "a real number", {
       hint: `\`${textOf(term.head)}.lerp[…]\` interpolates; \`round(…)\` picks the nearest`,
     });

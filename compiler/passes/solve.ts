@@ -8,7 +8,7 @@ import { rebuild, type Change } from "../ir/order.ts";
 import { changed, substitute } from "../ir/rewrite.ts";
 import { simplifyNode, within } from "../ir/simplify.ts";
 import { landing } from "../ir/landing.ts";
-import { simplifyExpression } from "./simplify.ts";
+import { simplifyExpression } from "../ir/simplified.ts";
 
 /** Solves every reduction of the definitions, and simplifies them. What depends on data stays a test on every point of the sum. */
 export const solve = (roots: readonly Tensor[]): Map<Tensor, Tensor> => rebuild(roots, solving());

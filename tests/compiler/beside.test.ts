@@ -119,6 +119,23 @@ describe("launches beside each other", () => {
     expect(of(32768)).toBe(1);
   });
 
+  it("stay apart where much more would live at once", () => {
+    const total = (x: Tensor): Tensor => define(`${x.name}_total`, [], (() => { const k = makeAxis("k", x.axes[0]?.extent ?? 1); return reduce("sum", [k], [], at(x, k)); })(), origin);
+    const long = (name: string, extent: number): Tensor => mapped(source(name, [extent], origin), `${name}_`, plus(1));
+    const sharesOf = (extent: number): readonly string[] => {
+      const kept = long("kept", 2 * extent);
+      const [a, b] = [long("a", extent), long("b", extent + 1000)];
+      const [first, second] = [total(a), total(b)];
+      const end = define("end", kept.axes.map((x) => makeAxis(x.name, x.extent)), real(0), origin);
+      const last = define("last", end.axes, apply("mul", at(kept, ...end.axes), apply("add", read(first, []), read(second, []))), origin);
+      const sources = [kept, a, b].map((t) => (t.body?.kind === "apply" && t.body.args[0]?.kind === "read" ? t.body.args[0].tensor : t));
+      return names(compileDefinitions("beside", sources, [{ name: "last", tensor: last }], { ...leastProfile, lanes: 4096, maxBindings: 12 }, { everything: true }));
+    };
+    expect(sharesOf(5000)).toContain("a_ | b_");
+    expect(sharesOf(60000)).toContain("a_");
+    expect(sharesOf(60000)).toContain("b_");
+  });
+
   it("belong to the update, all or none", () => {
     const { plan, launches } = compileTraining(trainingOf(`
 network Two(image: [N, M, *S], classes: int) { out logits = image |> Conv(4, 3) |> InstanceNorm |> gelu |> Conv(classes) }

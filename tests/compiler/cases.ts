@@ -165,12 +165,28 @@ export function stacked(): Case {
   return { name: "stacked channels", inputs: [x, z], result: define("y", [c, s], body, origin) };
 }
 
+/** One axis at both places of a matrix. */
+export function diagonal(): Case {
+  const x = source("x", [4, 5], origin);
+  const [i] = axes(["i", 4]) as [Axis];
+  const v = read(x, [index(i), index(i)]);
+  return { name: "diagonal", inputs: [x], result: define("y", [i], mul(v, v), origin) };
+}
+
+/** The first elements of a vector. */
+export function leading(extent: number, shorter: number): Case {
+  const x = source("x", [extent], origin);
+  const [i] = axes(["i", shorter]) as [Axis];
+  const v = read(x, [index(i)]);
+  return { name: `the first ${shorter} of ${extent}`, inputs: [x], result: define("y", [i], mul(v, v), origin) };
+}
+
 export function allCases(): readonly Case[] {
   const base = { n: 2, c: 4, o: 6, s: [7, 5] as [number, number], k: [3, 2] as [number, number], stride: 1, dilation: 1, pad: 1, groups: 1 };
   return [
     conv(base), conv({ ...base, stride: 2 }), conv({ ...base, groups: 2 }), conv({ ...base, o: 4, groups: 4, k: [3, 3] }),
     conv({ ...base, dilation: 2, pad: 2 }), conv({ ...base, k: [2, 2], stride: 2, pad: 0, s: [6, 8] }), conv({ ...base, stride: 3, k: [5, 4], groups: 2 }),
     transposed(2, 3, 1), transposed(2, 2, 0), transposed(1, 3, 1), transposed(2, 1, 0), transposed(3, 2, 0), transposed(2, 5, 2),
-    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), corners(4, 8), corners(7, 5), corners(5, 8, true), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(), padded(3, 4), padded(6, 8),
+    resize(3, 6), resize(5, 7), resize(6, 3), resize(4, 3), corners(4, 8), corners(7, 5), corners(5, 8, true), reshape([3, 4, 5], [10, 6]), reshape([4, 8, 6], [48, 4]), reshape([2, 3, 4], [8, 3]), reshape([6, 4], [2, 2, 6]), groupNorm(), softmax(), scalars(), deform(), extremes(), stacked(), padded(3, 4), padded(6, 8), diagonal(), leading(7, 4),
   ];
 }

@@ -10,7 +10,7 @@ import { arrange } from "../../compiler/passes/arrange.ts";
 import { factoring } from "../../compiler/passes/factor.ts";
 import { separate, separated } from "../../compiler/passes/separate.ts";
 import { sharing } from "../../compiler/passes/share.ts";
-import { simplifyExpression } from "../../compiler/passes/simplify.ts";
+import { simplifyExpression } from "../../compiler/ir/simplified.ts";
 import { solve, solving } from "../../compiler/passes/solve.ts";
 import { noise } from "./noise.ts";
 import { withGradients, valuesOf } from "./subjects.ts";
@@ -133,7 +133,7 @@ describe("sums of indices", () => {
 });
 
 describe("solve", () => {
-  it("takes equations that name an axis at once, but not one that is longer, nor the second for one axis", () => {
+  it("takes equations that name an axis, but not one that is longer, nor the second for one axis", () => {
     const x = source("x", [4, 6], origin);
     const [i, j] = axes(4, 4) as [Axis, Axis];
     const [p, q] = axes(4, 6) as [Axis, Axis];

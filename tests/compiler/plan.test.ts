@@ -2,9 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { apply, index, int, makeAxis, read, real, reduce } from "../../compiler/ir/expr.ts";
+import { apply, index, int, makeAxis, read, real, reduce, type Expr, type Read } from "../../compiler/ir/expr.ts";
 import { define, source, type Tensor } from "../../compiler/ir/graph.ts";
 import { fuse } from "../../compiler/kernels/fuse.ts";
+import { isOwnPoint } from "../../compiler/kernels/kernel.ts";
 import { tilesFor } from "../../compiler/kernels/tile.ts";
 import { compileDefinitions } from "../../compiler/pipeline.ts";
 import { assign } from "../../compiler/plan/memory.ts";
@@ -98,7 +99,28 @@ describe("fusion", () => {
   });
 });
 
+describe("a read", () => {
+  it("is of a launch's own point where each long axis has its index, in order, and a short one 0", () => {
+    const t = source("t", [1, 4, 5], origin);
+    const [i, j] = [makeAxis("i", 4), makeAxis("j", 5)];
+    const of = (...at: readonly Expr[]): Read => read(t, at, "zero") as Read;
+    expect(isOwnPoint(of(int(0), index(i), index(j)), [i, j])).toBe(true);
+    expect(isOwnPoint(of(apply("sub", index(i), int(1)), index(i), index(j)), [i, j])).toBe(false);
+    expect(isOwnPoint(of(int(0), index(i), apply("add", index(j), int(1))), [i, j])).toBe(false);
+    expect(isOwnPoint(of(int(0), index(i), index(j)), [j, i])).toBe(false);
+    expect(isOwnPoint(of(int(0), index(i), index(j)), [i, j, makeAxis("k", 2)])).toBe(false);
+  });
+});
+
 describe("tiles", () => {
+  it("begin with the one that is made where no more are asked for", () => {
+    for (const c of allCases()) {
+      if (!c.result.body) continue;
+      const group = { axes: c.result.axes, results: [{ root: c.result, body: c.result.body, inlined: [], why: "", covered: [] }], covered: [], joined: [] };
+      for (const lanes of [{ wanted: 4 }, { wanted: 4, mates: 8 }]) expect(tilesFor(group, lanes, 1)).toEqual(tilesFor(group, lanes).slice(0, 1));
+    }
+  });
+
   it("are no wider than their axes and leave enough invocations", () => {
     for (const c of allCases()) {
       if (!c.result.body) continue;

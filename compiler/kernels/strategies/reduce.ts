@@ -4,7 +4,7 @@ import { apply, index, int, makeAxis, read, real, reduce, type Axis, type Expr, 
 import { define, sizeOf, type Tensor } from "../../ir/graph.ts";
 import type { Change } from "../../ir/order.ts";
 import { substitute } from "../../ir/rewrite.ts";
-import { simplifyExpression } from "../../passes/simplify.ts";
+import { simplifyExpression } from "../../ir/simplified.ts";
 import type { Lanes } from "../kernel.ts";
 import { costsOf, longSum } from "../price.ts";
 

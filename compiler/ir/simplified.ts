@@ -1,9 +1,9 @@
 // Simplifies whole expressions: affine normal form, digits, decided comparisons, folded constants.
 
-import type { Expr } from "../ir/expr.ts";
-import { Notes } from "../ir/notes.ts";
-import { changed } from "../ir/rewrite.ts";
-import { simplifyNode } from "../ir/simplify.ts";
+import type { Expr } from "./expr.ts";
+import { Notes } from "./notes.ts";
+import { changed } from "./rewrite.ts";
+import { simplifyNode } from "./simplify.ts";
 
 const simplified = new Notes<Expr>();
 
