@@ -167,7 +167,7 @@ export function stacked(): Case {
 
 /** One axis at both places of a matrix. */
 export function diagonal(): Case {
-  const x = source("x", [4, 5], origin);
+  const x = source("x", [4, 4], origin);
   const [i] = axes(["i", 4]) as [Axis];
   const v = read(x, [index(i), index(i)]);
   return { name: "diagonal", inputs: [x], result: define("y", [i], mul(v, v), origin) };
