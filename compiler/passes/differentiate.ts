@@ -66,7 +66,7 @@ function term({ binders, where, at, value }: Contribution, axes: readonly Axis[]
   const values = new Map<Axis, Expr>();
   const isOpen = at.map((e, k) => {
     const point = axes[k] as Axis;
-    if (e.kind !== "axis" || values.has(e.axis) || e.axis.extent < point.extent || !binders.includes(e.axis)) return true;
+    if (e.kind !== "axis" || values.has(e.axis) || e.axis.extent < point.extent) return true;
     values.set(e.axis, index(point));
     return false;
   });
